@@ -3,7 +3,7 @@
 //! Shutdown is ordered, too: stop accepting connections, stop consuming batches from a broker, answer what was
 //! accepted, then flush what the store holds only in memory.
 
-use crate::config::{Proxy, Pull, Query, RabbitMq, Settings, Tls};
+use crate::config::{Proxy, Pull, Query, RabbitMq, Retirement, Settings, Tls};
 use crate::data::open;
 use crate::http::{App, Door, certificate, monitoring_router, router};
 use crate::{Error, describe, open_files, remote};
@@ -16,7 +16,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zonepulse_central::accounts::{self, Administrator};
 use zonepulse_central::probes::pulling::Pulling;
-use zonepulse_central::{Central, Options, readiness};
+use zonepulse_central::retirements::webhook::{Alerter, Webhook};
+use zonepulse_central::zones::{self, Refresher, notify};
+use zonepulse_central::{Central, Options, readiness, sessions};
 use zonepulse_ingest::pull::{self, Puller};
 use zonepulse_ingest::{Ingest, amqp};
 use zonepulse_net::tls::Acceptor;
@@ -109,6 +111,11 @@ pub async fn serve(
         Some(address) => Some(bind(address).await?),
         None => None,
     };
+    let notify = match settings.zones.notify_listen {
+        Some(address) => Some(notify::Listener::bind(address).await.map_err(|source| Error::Listen { address, source })?),
+        None => None,
+    };
+    let webhook = webhook(&settings.retirement)?;
     let address = listener.local_addr()?;
     let monitoring_address = monitoring.as_ref().map(TcpListener::local_addr).transpose()?;
     warn_of_clear_text(settings, address);
@@ -124,15 +131,21 @@ pub async fn serve(
         tracing::warn!("{missing}");
     }
     let ingest = Ingest::start(store.clone(), settings.ingest.into())?;
-    let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), zonepulse_query::Options { sql_workers, ..query_options(settings) })?;
     // A central that cannot answer SQL still accepts batches.
     if let Err(error) = engine.warm().await {
         tracing::error!(error = describe(&error), "statements of SQL cannot be answered");
     }
     let statements = engine.clone();
-    let options = Options { max_pending_bytes: settings.limits.max_pending_bytes.into(), addresses: settings.addresses(address) };
+    let options = Options {
+        max_pending_bytes: settings.limits.max_pending_bytes.into(),
+        addresses: settings.addresses(address),
+        zones: zones::Options { directory: settings.zones.directory.clone() },
+        protection: settings.zones.protected.iter().map(|protected| protected.rule.clone()).collect(),
+        sessions: sessions::Options { idle_ms: settings.limits.session_s * 1000, ..sessions::Options::default() },
+    };
     let central = Central::new(store.clone(), engine, ingest.clone(), options)?;
+    let upkeep = Upkeep::start(store.clone())?;
     let app = App::new(central.clone(), settings.limits);
     app.log_requests(settings.log.requests);
 
@@ -142,6 +155,9 @@ pub async fn serve(
     let puller = Puller::new(ingest.clone(), pulling, pull_settings(&settings.pull), central.pulled());
     let puller = tokio::spawn(puller.run(ended(ending.clone())));
     let watching = tokio::spawn(central.watch().clone().run(ended(ending.clone())));
+    let refreshing = tokio::spawn(Refresher::new(central.zones().clone()).run(ended(ending.clone())));
+    let alerting = tokio::spawn(Alerter::new(central.clone(), webhook).run(ended(ending.clone())));
+    let notified = notify.map(|notify| tokio::spawn(notify.run(central.zones().clone(), ended(ending.clone()))));
     let live = Live { tls: tls.clone(), app: app.clone() };
     let (limits, proxy) = (settings.limits, settings.proxy.clone());
     let listener = Door { listener, tls, connections: app.connections().clone(), limits, proxy };
@@ -170,6 +186,11 @@ pub async fn serve(
         }
         puller.await?;
         watching.await?;
+        refreshing.await?;
+        alerting.await?;
+        if let Some(notified) = notified {
+            notified.await?;
+        }
         // Dropping the last reference to the committer waits for its thread.
         let closing = move || {
             if let Err(error) = central.fleet().write_all() {
@@ -257,6 +278,13 @@ pub(crate) fn broker(settings: &RabbitMq) -> Result<Option<amqp::Settings>, Erro
 /// Trust for pulling from probes. Reads the certificate authority file.
 pub(crate) fn authority(settings: &Pull) -> Result<Trust, Error> {
     remote::trust(settings.ca_file.as_deref())
+}
+
+/// Where alerts are sent, if anywhere. Reads the certificate authority file.
+fn webhook(settings: &Retirement) -> Result<Option<Webhook>, Error> {
+    let Some((url, secret)) = settings.webhook_url.as_deref().zip(settings.webhook_secret.clone()) else { return Ok(None) };
+    let trust = remote::trust_at(url, settings.webhook_ca_file.as_deref())?;
+    Ok(Some(Webhook::new(url, secret, &trust)?))
 }
 
 fn pull_settings(settings: &Pull) -> pull::Settings {

@@ -1,7 +1,7 @@
 //! Times as people and programs write them: RFC 3339, Unix seconds, dates, or relative to now.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{Span, SpanRelativeTo, Timestamp};
 use zonepulse_central::time::{LAST_S, now_ms};
 use zonepulse_query::TimeZone;
 
@@ -52,7 +52,25 @@ fn ago_ms(text: &str) -> Option<u64> {
     if text.is_empty() {
         return Some(0);
     }
-    let (number, unit) = text.strip_prefix('-')?.split_at_checked(text.len().checked_sub(2)?)?;
+    amount_ms(text.strip_prefix('-')?)
+}
+
+/// Parses a length of time to milliseconds: `90d`, with s, m, h, d or w, or as in ISO 8601, such as `P90D` or `PT12H`;
+/// a day has 24 hours. Months and years have no fixed length, and are rejected.
+pub fn duration_ms(text: &str) -> Result<u64, String> {
+    let shown: String = text.chars().take(100).collect();
+    let bad = || format!("{shown:?} is not a length of time: write it as in 90d, with s, m, h, d or w, or P90D (ISO 8601)");
+    if !text.starts_with('P') {
+        return amount_ms(text).ok_or_else(bad);
+    }
+    let span: Span = text.parse().map_err(|_| bad())?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+    u64::try_from(length.as_millis()).map_err(|_| bad())
+}
+
+/// A number with a unit, milliseconds.
+fn amount_ms(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit_s: u64 = match unit {
         "s" => 1,
         "m" => 60,
@@ -113,6 +131,16 @@ mod tests {
             "1700000000.0009",
         ] {
             assert_eq!(read_ms(text), Ok(1_700_000_000_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_length_has_many_spellings() {
+        for text in ["90d", "P90D", "2160h", "PT2160H", "7776000s"] {
+            assert_eq!(duration_ms(text), Ok(7_776_000_000), "{text}");
+        }
+        for text in ["", "d", "90", "-90d", "P1M", "P1Y", "-P90D", "90x", "P", "99999999999999999999d"] {
+            assert!(duration_ms(text).is_err(), "{text}");
         }
     }
 

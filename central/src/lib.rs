@@ -5,10 +5,11 @@
 //! it with [`rights`], calls a service, and reports its [`Error`] in its own way. Nothing here knows about headers,
 //! status codes or routes.
 //!
-//! * [`credentials`], [`rights`], [`accounts`]: who asks, what they may do, and users;
+//! * [`credentials`], [`sessions`], [`rights`], [`accounts`]: who asks, what they may do, and users;
 //! * [`servers`]: managed servers, their secrets and settings; [`addresses`]: where their probes find the central;
 //! * [`probes`]: what probes ask for: enrolment, batches, heartbeats, and pulling from those that wait to be asked;
 //! * [`fleet`]: what was heard of servers, what was refused of them, and how well each is;
+//! * [`zones`], [`verdicts`], [`retirements`]: the catalogue, which of its records can be deleted, and how;
 //! * [`metrics`], [`readiness`]: how the central itself is.
 //!
 //! Services are called on threads that may block, unless they are `async`.
@@ -25,9 +26,13 @@ pub mod metrics;
 pub mod pending;
 pub mod probes;
 pub mod readiness;
+pub mod retirements;
 pub mod rights;
 pub mod servers;
+pub mod sessions;
 pub mod time;
+pub mod verdicts;
+pub mod zones;
 
 pub use central::{Central, Options};
 pub use error::Error;

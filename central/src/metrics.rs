@@ -8,6 +8,7 @@ use crate::Central;
 use crate::fleet::health::ServerHealth;
 use crate::fleet::watch::Condition;
 use crate::time::now_ms;
+use crate::zones::{STATES, state};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -30,7 +31,32 @@ impl Services<'_> {
         self.shares(out)?;
         self.servers(out)?;
         self.queries(out)?;
+        self.catalogue(out)?;
+        self.sessions(out)?;
         self.pulled(out)
+    }
+
+    /// Users who have logged in.
+    fn sessions(&self, out: &mut Out<'_>) -> fmt::Result {
+        let counts = self.0.sessions().counts();
+        out.gauge("sessions", "Sessions of users who have logged in", counts.open)?;
+        out.gauge("sessions_limit", "Sessions that may be open", counts.limit)?;
+        out.counter("sessions_displaced", "Sessions that ended because their user opened too many", counts.displaced)
+    }
+
+    /// Zones, and records that are being retired.
+    fn catalogue(&self, out: &mut Out<'_>) -> fmt::Result {
+        let current = self.0.zones().current();
+        let rows = || current.zones.iter().map(|loaded| &loaded.row);
+        let states = STATES.map(|of| (state(of), rows().filter(|row| row.state == of).count() as u64));
+        out.gauges("zones", "Zones by state", "state", &states)?;
+        out.gauge("zone_resources", "RRsets of all zones", rows().map(|row| row.resources).sum())?;
+        let (waiting, dropped) = self.0.store().catalogue().late_counts();
+        let help = "Accesses that were reported after their zone had changed, and are not credited yet";
+        out.gauge("late_accesses_waiting", help, waiting)?;
+        out.counter("late_accesses_dropped", "Such accesses that are not credited, because too many waited", dropped)?;
+        let help = "Records being retired that were asked for after they were marked, as of some seconds ago";
+        out.gauge("retirement_alerts", help, self.0.retirements().standing_alerts())
     }
 
     /// Batches being received.

@@ -38,6 +38,10 @@ pub enum Right {
     ServerUpdate,
     /// Remove servers.
     ServerDelete,
+    /// Add, load, change and remove zones, and what is said of their resources.
+    Zones,
+    /// Plan the deletion of records.
+    Retirement,
 }
 
 impl Right {
@@ -48,6 +52,8 @@ impl Right {
             Right::ServerRead => rights.server_read,
             Right::ServerUpdate => rights.server_update,
             Right::ServerDelete => rights.server_delete,
+            Right::Zones => rights.zones,
+            Right::Retirement => rights.retirement,
         }
     }
 
@@ -59,6 +65,8 @@ impl Right {
             Right::ServerRead => "server_read",
             Right::ServerUpdate => "server_update",
             Right::ServerDelete => "server_delete",
+            Right::Zones => "zones",
+            Right::Retirement => "retirement",
         }
     }
 }

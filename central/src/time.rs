@@ -2,6 +2,8 @@
 
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
+use std::fmt;
+use std::sync::Arc;
 
 /// The last second of the year 9999, the latest that RFC 3339 can express.
 pub const LAST_S: u64 = 253_402_300_799;
@@ -9,6 +11,34 @@ pub const LAST_S: u64 = 253_402_300_799;
 /// The current time, Unix milliseconds.
 pub fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// Where the time comes from: the machine's clock, unless a test brings another. Clones share it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl Clock {
+    /// A clock that shows what this returns, Unix milliseconds.
+    pub fn new(now_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Clock(Arc::new(now_ms))
+    }
+
+    /// The time that it shows, Unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock::new(now_ms)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
 }
 
 /// A time in RFC 3339, UTC. Times past the year 9999, which earlier versions accepted, become its last millisecond.

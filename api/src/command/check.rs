@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Reading the whole store.
+/// Checks the whole store.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The central's data directory
@@ -18,21 +18,22 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Exit code 1 when the store is not sound.
+    /// Exit code 1 if the store is inconsistent.
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(None)?;
         overlay.start(&settings);
         super::store_is_there(&self.data)?;
         let store = crate::data::open(&self.data, &settings.store.into())?;
-        let zonepulse_store::Check { records, blocks, sealed, points, hits, system_points, reports, batches, faults } =
-            store.check()?;
+        let found = store.check()?;
+        let zonepulse_store::Check { records, blocks, sealed, points, hits, system_points, reports, batches, .. } = found;
+        let zonepulse_store::Check { zones, resources, faults, .. } = found;
         let mut out = io::stdout().lock();
         for fault in &faults {
             writeln!(out, "fault: {fault}")?;
         }
         writeln!(
             out,
-            "records {records}, batches {batches}, reports {reports}, open blocks {blocks}, sealed values {sealed}, points {points}, hits {hits}, points of metrics {system_points}"
+            "records {records}, batches {batches}, reports {reports}, open blocks {blocks}, sealed values {sealed}, points {points}, hits {hits}, points of metrics {system_points}, zones {zones}, resources {resources}"
         )?;
         if !faults.is_empty() {
             let at_least = if faults.len() >= zonepulse_store::Check::MAX_FAULTS { "at least " } else { "" };

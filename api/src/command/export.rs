@@ -14,32 +14,32 @@ use zonepulse_query::SqlLimits;
 use zonepulse_tools::Source;
 use zonepulse_tools::export::{self, Summary};
 
-/// Writes every hour that has ended as a Parquet file.
+/// Exports every completed hour as a Parquet file.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// The central's data directory, while no `serve` runs on it
+    /// The central's data directory, while `serve` is not running
     #[arg(value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
     data: Option<PathBuf>,
-    /// Or ask the central that is running at this address, such as http://127.0.0.1:8053
+    /// Instead, query the running central at this URL, such as http://127.0.0.1:8053
     #[arg(long, value_name = "URL", requires = "credentials")]
     url: Option<String>,
-    /// With --url: a file with `user = "…"` and `password = "…"`, such as the one that the first start makes
+    /// With --url: a file with `user = "…"` and `password = "…"`, such as the one created by the first start
     #[arg(long, value_name = "FILE", requires = "url")]
     credentials: Option<PathBuf>,
-    /// With --url: the authorities whose certificate it may show, in PEM [default: those that this machine trusts]
+    /// With --url: the trusted certificate authorities, in PEM [default: those that this machine trusts]
     #[arg(long, value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
-    /// Write below this directory, one for each central
+    /// The directory to write to; use a separate one for each central
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// A table; repeat it for several. Those whose names begin with `requests` have requests only; `dns_…` and `records` have
-    /// responses, too, so a sum of all their hits counts a question that was answered twice
+    /// A table to export; may be repeated. Tables named `requests…` contain only requests; `dns_…` and `records` also contain
+    /// responses, so a sum of all their hits counts an answered question twice
     #[arg(long = "table", value_name = "TABLE", default_value = "dns_raw", value_parser = PossibleValuesParser::new(export::tables()))]
     tables: Vec<String>,
-    /// From the first hour that begins at this time or later: RFC 3339, a date (UTC), Unix seconds, or as in -24h [default: all that is kept]
+    /// Start with the first hour that begins at this time or later: RFC 3339, a date (UTC), Unix seconds, or relative as in -24h [default: everything that is kept]
     #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true)]
     from: Option<u64>,
-    /// Until the last hour that ends at this time or earlier [default: now]
+    /// End with the last hour that ends at this time or earlier [default: now]
     #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true)]
     until: Option<u64>,
 }

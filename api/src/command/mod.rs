@@ -1,8 +1,7 @@
-//! What `zonepulse` understands.
+//! The command line of `zonepulse`.
 //!
-//! `serve` is the central. The others work on its data directory while no
-//! `serve` runs on it: one process opens a store. Results go to standard
-//! output, the log to standard error.
+//! `serve` is the central. Most other commands work on its data directory while `serve` is not running, since only one
+//! process can open a store. Results go to standard output, the log to standard error.
 
 mod check;
 mod export;
@@ -17,62 +16,70 @@ mod simulate;
 mod source;
 mod sql_worker;
 mod user;
+mod verdicts;
+mod zone;
 
 use crate::Error;
 use crate::config::{Log, Settings};
 use crate::data::STORE;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
 use zonepulse_program::log;
 use zonepulse_store::Store;
 
-/// The central of Zonepulse: receives what probes count, keeps it, and answers the monitoring API
+/// The central of Zonepulse: receives and stores what probes count, and serves the monitoring API
 #[derive(Debug, Parser)]
 #[command(name = "zonepulse", version, max_term_width = 100)]
 pub struct Command {
     #[command(subcommand)]
     action: Action,
-    /// Log from this level on, to standard error
+    /// Minimum level of log messages, which go to standard error
     #[arg(long, value_enum, global = true, value_name = "LEVEL")]
     log_level: Option<log::Level>,
-    /// Log in lines for people or in JSON
+    /// Format of log messages
     #[arg(long, value_enum, global = true, value_name = "FORMAT")]
     log_format: Option<log::Format>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Run the central until SIGTERM or SIGINT; SIGHUP reads log settings and certificate again
+    /// Run the central until SIGTERM or SIGINT; SIGHUP reloads log settings and the certificate
     Serve(serve::Serve),
-    /// Users: who may ask
+    /// Manage users of the API
     #[command(subcommand)]
     User(user::User),
-    /// Servers: who may send
+    /// Manage servers
     #[command(subcommand)]
     Server(server::Server),
-    /// Show or change settings, of all servers or of one
+    /// Show or change settings, for all servers or for one
     #[command(subcommand)]
     Settings(settings::Settings),
-    /// Read the whole store and say whether it is sound
+    /// Manage zones: which records there are
+    #[command(subcommand)]
+    Zone(zone::Zone),
+    /// Report which records of the zones can be deleted, and why
+    Verdicts(verdicts::Verdicts),
+    /// Read the whole store and report whether it is consistent
     Check(check::Check),
     /// Recalculate first and last accesses from the stored points, and remove points with impossible times
     Rebuild(rebuild::Rebuild),
-    /// Export hours that have ended as Parquet files, for other query engines and for archiving
+    /// Export completed hours as Parquet files, for other query engines and for archiving
     Export(export::Export),
-    /// Simulate the batches of a fleet of servers, to test a central under load
+    /// Simulate a fleet of servers that sends batches, to test a central under load
     Simulate(simulate::Simulate),
-    /// Calculate how large a machine must be for a fleet
+    /// Calculate the size of the machine that a fleet requires
     Plan(plan::PlanArguments),
-    /// What `serve` runs statements of SQL in
+    /// A worker process in which `serve` runs SQL statements
     #[command(name = sql_worker::NAME, hide = true)]
     SqlWorker,
 }
 
 impl Command {
-    /// What the arguments of the program say; ends it when they make no sense.
+    /// Parses the program's arguments; exits if they are invalid.
     pub fn of_arguments() -> Self {
         let renewed = renamed::Renewed::of(std::env::args_os())
             .unwrap_or_else(|both| Self::command().error(ErrorKind::ArgumentConflict, both).exit());
@@ -82,7 +89,7 @@ impl Command {
         Self::parse_from(renewed.arguments)
     }
 
-    /// Does it. The exit code is 0 when all went well.
+    /// Runs the command. The exit code is 0 on success.
     pub fn run(self) -> Result<ExitCode, Error> {
         let overlay = Overlay { level: self.log_level, format: self.log_format };
         match self.action {
@@ -90,6 +97,8 @@ impl Command {
             Action::User(user) => user.run(overlay),
             Action::Server(server) => server.run(overlay),
             Action::Settings(settings) => settings.run(overlay),
+            Action::Zone(zone) => zone.run(overlay),
+            Action::Verdicts(verdicts) => verdicts.run(overlay),
             Action::Check(check) => check.run(overlay),
             Action::Rebuild(rebuild) => rebuild.run(overlay),
             Action::Export(export) => export.run(overlay),
@@ -100,7 +109,7 @@ impl Command {
     }
 }
 
-/// What the command line says of the log, over what the configuration says.
+/// Log settings on the command line, which override the configuration.
 #[derive(Debug, Clone, Copy)]
 struct Overlay {
     level: Option<log::Level>,
@@ -112,7 +121,7 @@ impl Overlay {
         Log { level: self.level.unwrap_or(log.level), format: self.format.unwrap_or(log.format), ..log }
     }
 
-    /// Begins to log, and tells first what the next release refuses of the configuration.
+    /// Starts logging, first of all warnings about what the next release will refuse of the configuration.
     fn start(self, settings: &Settings) -> log::Handle {
         let handle = self.over(settings.log).start();
         settings.warn();
@@ -120,22 +129,22 @@ impl Overlay {
     }
 }
 
-/// How a result is told.
+/// The format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people.
+    /// Text for people.
     Text,
-    /// An object.
+    /// A JSON object.
     Json,
 }
 
-/// Where the data is.
+/// The data directory.
 #[derive(Debug, Args)]
 struct Place {
     /// Read the configuration from this file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The directory with everything that the central knows
+    /// The data directory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -167,6 +176,11 @@ impl Place {
         store.close()?;
         Ok(result)
     }
+}
+
+/// Waits for a call of a running central.
+fn block_on<T>(call: impl Future<Output = Result<T, zonepulse_tools::Error>>) -> Result<T, Error> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(call)?)
 }
 
 /// Fails where a data directory has no store: opening would make one.

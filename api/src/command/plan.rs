@@ -11,56 +11,56 @@ use zonepulse_central::time::now_ms;
 use zonepulse_tools::Source;
 use zonepulse_tools::plan::{Assumed, Bounds, Constants, Plan, Running, Wanted};
 
-/// Where `make bench` leaves its report, from the project's folder.
+/// The report of `make bench`, relative to the project's directory.
 const REPORT: &str = ".run/bench/bench-report.json";
-/// How often a batch is sent unless told otherwise, seconds.
+/// Default interval, seconds.
 const INTERVAL_S: u32 = 60;
-/// Series of a small machine.
+/// Series of metrics of a small machine.
 const METRICS: u32 = 50;
 
-/// How large a machine must be.
+/// Calculates the size of a machine.
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
-    /// Servers
+    /// Number of servers
     #[arg(long, value_name = "N", required_unless_present = "from_running", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     servers: Option<u32>,
-    /// Records of each server
+    /// Number of records per server
     #[arg(long, value_name = "N", required_unless_present = "from_running", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     records: Option<u32>,
-    /// How many of them are asked for in an interval, about [default: estimated, of --requests if they are known]
+    /// About how many of them are requested per interval [default: estimated, from --requests if given]
     #[arg(long, value_name = "N")]
     active: Option<u32>,
-    /// Requests a second of each server
+    /// Requests per second and server
     #[arg(long, value_name = "N")]
     requests: Option<f64>,
-    /// Take what is not given from a fleet that is there: the address of its central, such as https://central.example:8053 (with --credentials), or its data directory while no `serve` runs on it
+    /// Take what is not given from an existing fleet: the URL of its central, such as https://central.example:8053 (with --credentials), or its data directory while `serve` is not running
     #[arg(long, value_name = "URL|DIR")]
     from_running: Option<String>,
-    /// With an address: a file with `user = "…"` and `password = "…"`, such as the one that the first start makes
+    /// With a URL: a file with `user = "…"` and `password = "…"`, such as the one created by the first start
     #[arg(long, value_name = "FILE", requires = "from_running")]
     credentials: Option<PathBuf>,
-    /// With an address: the authorities whose certificate it may show, in PEM [default: those that this machine trusts]
+    /// With a URL: the trusted certificate authorities, in PEM [default: those that this machine trusts]
     #[arg(long, value_name = "FILE", requires = "from_running")]
     ca_file: Option<PathBuf>,
-    /// The length of an interval, seconds [default: 60]
+    /// Length of an interval, seconds [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=300))]
     interval_s: Option<u32>,
-    /// Series of metrics of each server, measured every 5 s; a small machine has about 50, and 4 more for each core [default: 50]
+    /// Series of metrics per server, measured every 5 s; a small machine has about 50, plus 4 per core [default: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=4096))]
     metrics: Option<u32>,
-    /// How long raw points are kept, minutes [default: as --config says]
+    /// How long raw points are kept, minutes [default: from --config]
     #[arg(long, value_name = "MINUTES")]
     raw_retention_minutes: Option<u32>,
-    /// How long roll-ups are kept, days [default: as --config says]
+    /// How long roll-ups are kept, days [default: from --config]
     #[arg(long, value_name = "DAYS")]
     aggregated_retention_days: Option<u32>,
-    /// The central's configuration, for retention and the bounds of questions, SQL and records [default: the default settings]
+    /// The central's configuration, for retention and the limits of queries, SQL and records [default: the default settings]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What `make bench` measured on the machine in question [default: .run/bench/bench-report.json if it is there, otherwise what docs/BENCHMARKS.md says]
+    /// The report of `make bench` on the machine in question [default: .run/bench/bench-report.json if it exists, otherwise the figures of docs/BENCHMARKS.md]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// How to tell it
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -87,7 +87,7 @@ impl PlanArguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What is given wins over what was found, and that over what is usual.
+    /// Arguments override what was found, which overrides the defaults.
     fn wanted(&self, running: Option<Running>, settings: &Settings) -> Result<(Wanted, Assumed), Error> {
         let missing = || Error::Argument("--servers and --records, or --from-running".to_owned());
         let servers = self.servers.or(running.map(|found| found.servers)).ok_or_else(missing)?;
@@ -128,7 +128,7 @@ impl PlanArguments {
         Ok((wanted, Assumed { active_from, active_estimated, requests_per_s, observed, bounds: settings.into(), bounds_from }))
     }
 
-    /// Those of --report; without it, those of this machine's report if there is one here; otherwise the default ones.
+    /// Those of --report; by default, those of this machine's report if there is one here, or else the built-in ones.
     fn constants(&self) -> Result<(Constants, String), Error> {
         let report = self.report.as_deref().or(Some(Path::new(REPORT)).filter(|report| report.is_file()));
         Ok(report.map_or_else(|| Ok(Constants::documented()), Constants::read)?)

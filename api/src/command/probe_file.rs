@@ -1,4 +1,4 @@
-//! Options about the configuration of a probe that is written for a server.
+//! Options for writing the configuration of a server's probe.
 
 use crate::Error;
 use clap::Args;
@@ -8,19 +8,19 @@ use zonepulse_central::servers::probe_file::ProbeFile;
 use zonepulse_model::Interval;
 use zonepulse_private::Prepared;
 
-/// What a probe's configuration says, besides the server and its token, and where it is written.
+/// The contents of a probe's configuration, besides the server and its token, and where to write it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(super) struct ProbeArguments {
-    /// Write a configuration for the server's probe into this file, readable by its owner only
+    /// Write a configuration for the server's probe to this file, readable only by its owner
     #[arg(long = "probe-config", value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
-    /// Overwrite that file if it is there
+    /// Overwrite that file if it exists
     #[arg(long, requires = "file")]
     pub(super) force: bool,
-    /// Where the probe finds this central [default: as the settings or the configuration say]
+    /// The URL at which the probe reaches this central [default: from the settings or the configuration]
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
-    /// The file, on the probe's machine, of the only authority to trust
+    /// The file, on the probe's machine, of the only certificate authority to trust
     #[arg(long, value_name = "FILE", requires = "file")]
     pub(super) ca_file: Option<PathBuf>,
     /// The directory in which the probe keeps batches until they are delivered
@@ -29,26 +29,26 @@ pub(super) struct ProbeArguments {
     /// The network interface that the probe listens on
     #[arg(long, value_name = "NAME", default_value = "any", requires = "file")]
     pub(super) device: String,
-    /// A port of the DNS server (repeatable)
+    /// A port of the DNS server; may be repeated
     #[arg(long = "port", value_name = "PORT", default_values_t = [53], requires = "file", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) ports: Vec<u16>,
-    /// The DNS server's addresses: `local` for all of the machine, `any`, or addresses with commas between
+    /// The DNS server's addresses: `local` for all addresses of the machine, `any`, or a comma-separated list
     #[arg(long, value_name = "ADDRESSES", default_value = "local", requires = "file")]
     pub(super) addresses: String,
-    /// The length of an interval, seconds; divides 300
+    /// Length of an interval, seconds; divides 300
     #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "file")]
     pub(super) interval_s: u32,
 }
 
 impl ProbeArguments {
-    /// Makes sure that the file can be written, before there is a token for it. Another server's
-    /// is not overwritten by accident.
+    /// Makes sure that the file can be written before a token is created for it. Another server's file is not overwritten by
+    /// accident.
     pub(super) fn prepare(&self) -> Result<Option<Prepared>, Error> {
         self.check()?;
         Ok(self.file.as_deref().map(|file| Prepared::new(file, self.force)).transpose()?)
     }
 
-    /// Refuses what the probe would refuse.
+    /// Rejects what the probe would reject.
     fn check(&self) -> Result<(), Error> {
         Interval::new(self.interval_s).map_err(|error| Error::Argument(format!("--interval-s: {error}")))?;
         if self.ports.contains(&0) {
@@ -72,7 +72,7 @@ impl ProbeArguments {
         Ok(())
     }
 
-    /// What the file is to say of a central at this address, vouched for by the authority of this file.
+    /// The contents of the file for a central at this address, certified by the authority in this file.
     pub(super) fn file(&self, url: String, ca_file: Option<PathBuf>) -> ProbeFile {
         ProbeFile {
             url,

@@ -16,31 +16,31 @@ use zonepulse_store::{Rebuild as Request, Rebuilt, Server, Store, Total};
 
 const DAY_MS: u64 = 86_400_000;
 
-/// Totals made anew of the points that are kept.
+/// Recalculates totals from the points that are kept.
 #[derive(Debug, Args)]
 pub(super) struct Rebuild {
-    /// Only the totals of this name; all records unless it is given
+    /// Only the totals of this name [default: all records]
     host: Option<String>,
     /// Only those of this type, such as AAAA
     #[arg(value_name = "TYPE", value_parser = record_type)]
     record_type: Option<RecordType>,
-    /// Only those of this server, by its name or id; all servers unless it is given
+    /// Only those of this server, by name or id [default: all servers]
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
-    /// Remove all points of whole hours before this time: RFC 3339, a date (UTC), Unix seconds, or as in -30d
+    /// Remove all points of whole hours before this time: RFC 3339, a date (UTC), Unix seconds, or relative as in -30d
     #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true, conflicts_with = "host")]
     drop_before: Option<u64>,
-    /// Remove all points of whole hours after this time, written in the same ways
+    /// Remove all points of whole hours after this time, in the same formats
     #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true, conflicts_with = "host")]
     drop_after: Option<u64>,
-    /// Say what would change, and change nothing
+    /// Show what would change, without changing anything
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     place: Place,
 }
 
-/// A type as the API reads it.
+/// Parses a record type as the API does.
 fn record_type(text: &str) -> Result<RecordType, String> {
     text.parse().map_err(|error: zonepulse_dns::Error| error.to_string())
 }
@@ -76,8 +76,8 @@ impl Rebuild {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// First and last accesses outside of it are believed only where there are points of them: what the central would refuse
-    /// today, and what is to be removed.
+    /// First and last accesses outside of this range, which the central would refuse today or which are being removed, are
+    /// believed only if points confirm them.
     fn believed_ms(&self, ingest: &crate::config::Ingest, now_ms: u64) -> Result<Range<u64>, Error> {
         let oldest = now_ms.saturating_sub(u64::from(ingest.max_age_days).saturating_mul(DAY_MS));
         let newest = now_ms.saturating_add(ingest.max_ahead_s.saturating_mul(1000));
@@ -124,7 +124,7 @@ impl Rebuild {
     }
 }
 
-/// The totals that are others.
+/// The totals that changed.
 fn tell(out: &mut impl Write, store: &Store, server: &Server, rebuilt: &Rebuilt) -> Result<(), Error> {
     let dictionary = store.dictionary();
     for (before, after) in &rebuilt.changes {

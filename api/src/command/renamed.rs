@@ -3,10 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use zonepulse_renamed::Renamed;
 
-/// The release after this one, which refuses these.
+/// The next release, which refuses these.
 const NEXT: &str = "0.2";
 
-/// What has another name than in the release before, by command.
+/// Options renamed since the previous release, by command.
 const TABLE: [(&str, Renamed); 5] = [
     ("simulate", Renamed::key("--amqp", "--rabbitmq", NEXT)),
     ("simulate", Renamed::key("--interval", "--interval-s", NEXT)),
@@ -15,14 +15,14 @@ const TABLE: [(&str, Renamed); 5] = [
     ("plan", Renamed::key("--aggregate-days", "--aggregated-retention-days", NEXT)),
 ];
 
-/// Arguments with the present names of options, and a warning for each that had an old one.
+/// Arguments with the current names of options, and a warning for each old one.
 pub(super) struct Renewed {
     pub(super) arguments: Vec<OsString>,
     pub(super) warnings: Vec<String>,
 }
 
 impl Renewed {
-    /// Fails when an option is there under both names.
+    /// Fails if an option is given under both names.
     pub(super) fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         let mut warnings = Vec::new();

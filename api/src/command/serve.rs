@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use zonepulse_central::accounts::{ADMINISTRATOR, Administrator};
 use zonepulse_program::log;
 
-/// The central.
+/// Runs the central.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -21,7 +21,7 @@ pub(super) struct Serve {
     /// Listen on this address [default: 127.0.0.1:8053]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Show the configuration that is in force, secrets left out, and say whether it can be used
+    /// Show the effective configuration without secrets, and whether it is valid
     #[arg(long)]
     check_config: bool,
 }
@@ -71,7 +71,7 @@ impl Serve {
         }
     }
 
-    /// Reads the configuration again: what is logged and the certificate count at once, the rest is told.
+    /// Reloads the configuration: log settings and the certificate take effect at once, other changes are only reported.
     fn reload(&self, running: &Settings, overlay: Overlay, log: &log::Handle, live: &Live) {
         let settings = match self.settings() {
             Ok(settings) => settings,
@@ -106,7 +106,7 @@ impl Serve {
     }
 }
 
-/// Shows what is in force, and reads the files that it names.
+/// Shows the effective configuration, and reads the files that it names.
 fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(settings.to_toml()?.as_bytes())?;
@@ -125,8 +125,8 @@ fn check(settings: &Settings) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says where it is, and who may come in. The password shows on a terminal only: whatever else
-/// standard output is, a journal for one, keeps it for others to read.
+/// Prints the address and the credentials. The password is shown only on a terminal: anything else, such as a journal, would
+/// keep it for others to read.
 fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_terminal: bool) -> Result<(), Error> {
     writeln!(out, "Zonepulse is at {url}/")?;
     match administrator {

@@ -13,14 +13,14 @@ use zonepulse_central::servers::secret::{self, CA_FILE, Occasion, ServerSecret, 
 use zonepulse_central::{accounts, time};
 use zonepulse_store::Store;
 
-/// Servers.
+/// Manages servers.
 #[derive(Debug, Subcommand)]
 pub(super) enum Server {
-    /// Make a server; prints its id and one secret, which is shown only now: a one-time token to enrol its probe with
+    /// Create a server; prints its id and a secret, which is shown only once: a one-time token for enrolling its probe
     Add {
         /// The server's display name
         name: String,
-        /// Its data is a sample to look at, not a machine's
+        /// Its data is sample data, not that of a machine
         #[arg(long)]
         sample: bool,
         #[command(flatten)]
@@ -30,20 +30,20 @@ pub(super) enum Server {
     },
     /// List the servers
     List {
-        /// Removed ones, of which there is history, too
+        /// Include removed servers that still have history
         #[arg(long)]
         removed: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// Show how a server is set up
+    /// Show a server's configuration
     Show {
         /// The server's name or id
         server: String,
         #[command(flatten)]
         place: Place,
     },
-    /// Give a server a new token; the old one is refused from then on. Prints what `add` does
+    /// Replace a server's token; the old one is refused from now on. Prints the same as `add`
     Token {
         /// The server's name or id
         server: String,
@@ -52,11 +52,11 @@ pub(super) enum Server {
         #[command(flatten)]
         place: Place,
     },
-    /// Remove a server; its history stays until retention takes it
+    /// Remove a server; its history remains until retention removes it
     Remove {
         /// The server's name or id
         server: String,
-        /// Its history goes, too, at once
+        /// Delete its history, too, at once
         #[arg(long)]
         purge: bool,
         #[command(flatten)]
@@ -115,7 +115,7 @@ fn list(servers: impl Iterator<Item = zonepulse_store::Server>) -> Result<(), Er
     Ok(())
 }
 
-/// As lines of TOML. What is set of its settings is shown by `zonepulse settings get --server`.
+/// A server as lines of TOML. `zonepulse settings get --server` shows its settings.
 fn show(server: &zonepulse_store::Server) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "server_id = {}", server.id)?;
@@ -133,10 +133,10 @@ fn show(server: &zonepulse_store::Server) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which secret is handed over, and where.
+/// Which secret to hand over, and where.
 #[derive(Debug, Args)]
 pub(super) struct HandingOver {
-    /// Which secret to hand over: a one-time token to enrol with, or the token itself, for a configuration that is
+    /// Which secret to hand over: a one-time token for enrolment, or the token itself, for a configuration that is
     /// copied to the machine [default: enrollment_token, or token with --probe-config]
     #[arg(long, value_enum, value_name = "SECRET")]
     credential: Option<Credential>,
@@ -153,7 +153,7 @@ enum Credential {
     Token,
 }
 
-/// What is there before the server is changed.
+/// The state before the server is changed.
 struct Prepared {
     secret: ServerSecret,
     file: Option<zonepulse_private::Prepared>,
@@ -168,7 +168,7 @@ struct Handover {
 }
 
 impl HandingOver {
-    /// Everything that can fail comes before the old secret is refused.
+    /// Everything that can fail happens before the old secret is revoked.
     fn prepare(&self) -> Result<Prepared, Error> {
         let credential = match (self.credential, &self.probe.file) {
             (Some(Credential::EnrollmentToken), Some(_)) => {
@@ -207,7 +207,7 @@ impl HandingOver {
 }
 
 impl Handover {
-    /// Prints it. A token that goes into a configuration is nowhere else.
+    /// Prints it. A token that is written to a configuration is shown nowhere else.
     fn hand_out(self) -> Result<(), Error> {
         let Handover { server, prepared: Prepared { secret, file }, probe, enroll_command } = self;
         let mut out = std::io::stdout().lock();

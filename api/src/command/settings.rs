@@ -11,10 +11,10 @@ use zonepulse_central::servers::settings::{Patch, apply, shown, shown_override};
 use zonepulse_private::Secret;
 use zonepulse_store::{Server, Store};
 
-/// Settings.
+/// Shows and changes settings.
 #[derive(Debug, Subcommand)]
 pub(super) enum Settings {
-    /// Show the settings in force and where each value comes from, for all servers or for one
+    /// Show the effective settings and where each value comes from, for all servers or for one
     Get {
         #[command(flatten)]
         of: Of,
@@ -25,9 +25,9 @@ pub(super) enum Settings {
     Set {
         /// The setting's name, as `get` shows it
         key: String,
-        /// The new value; without one, the setting goes back to its default, or a server's to the value for all servers
+        /// The new value; without one, the setting is reset to its default, or for a server to the value for all servers
         value: Option<Secret>,
-        /// Read the value from standard input, one line, or prompt for it; for secrets, which every user can see as arguments
+        /// Prompt for the value, or read a line from standard input; for secrets, because every user can see arguments
         #[arg(long, conflicts_with = "value")]
         value_stdin: bool,
         #[command(flatten)]
@@ -37,10 +37,10 @@ pub(super) enum Settings {
     },
 }
 
-/// Whose settings.
+/// Selects the settings of a server.
 #[derive(Debug, Args)]
 pub(super) struct Of {
-    /// Of the server with this name or id
+    /// The server, by name or id [default: all servers]
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
 }
@@ -80,7 +80,7 @@ impl Of {
         Ok(self.server.as_deref().map(|name| accounts::find_server(store, name)).transpose()?)
     }
 
-    /// A line for each setting: name, value, and where the value is from.
+    /// A line for each setting: name, value, and where the value comes from.
     fn lines(&self, store: &Store) -> Result<Vec<String>, Error> {
         let registry = store.registry();
         let server = self.server(store)?;
@@ -130,7 +130,7 @@ impl Of {
     }
 }
 
-/// A value as it is written on a command line: a number, true or false, or else a text.
+/// A value on the command line: a number, true or false, or otherwise text.
 fn written(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,

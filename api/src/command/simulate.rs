@@ -18,61 +18,61 @@ use zonepulse_tools::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Se
 const SLOWEST: f64 = 0.001;
 const FASTEST: f64 = 1e6;
 
-/// A fleet of servers that do not exist.
+/// Simulates a fleet of servers.
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
     /// The file with the servers and their tokens
     #[arg(long, value_name = "FILE")]
     fleet: PathBuf,
-    /// Make --servers servers in this data directory, while no `serve` runs on it, write them into --fleet, and send nothing
+    /// Create --servers servers in this data directory, while `serve` is not running, write them to --fleet, and send nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "rabbitmq"], requires = "servers")]
     make_in: Option<PathBuf>,
-    /// With --make-in: overwrite --fleet if it is there
+    /// With --make-in: overwrite --fleet if it exists
     #[arg(long, requires = "make_in")]
     force: bool,
-    /// Send to the central at this address, such as http://127.0.0.1:8053
+    /// Send to the central at this URL, such as http://127.0.0.1:8053
     #[arg(long, value_name = "URL", required_unless_present_any = ["make_in", "rabbitmq"], conflicts_with = "rabbitmq")]
     url: Option<String>,
-    /// With --url: the authorities whose certificate it may show, in PEM [default: those that this machine trusts]
+    /// With --url: the trusted certificate authorities, in PEM [default: those that this machine trusts]
     #[arg(long, value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
-    /// Or through the RabbitMQ and queue that the central's configuration names (rabbitmq.url, or ZONEPULSE_RABBITMQ__URL)
+    /// Instead, send through RabbitMQ, to the broker and queue in the central's configuration (rabbitmq.url, or ZONEPULSE_RABBITMQ__URL)
     #[arg(long)]
     rabbitmq: bool,
     /// The central's configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How many servers [default: all of --fleet]
+    /// Number of servers [default: all of --fleet]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     servers: Option<u32>,
-    /// Records of each server
+    /// Number of records per server
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RECORDS)))]
     records: u32,
-    /// About how many of them are asked for in an interval
+    /// About how many of them are requested per interval
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     active: u32,
-    /// Series of metrics of each server, measured every 5 s
+    /// Series of metrics per server, measured every 5 s
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_METRICS)))]
     metrics: u32,
-    /// The length of an interval, seconds; divides 300
+    /// Length of an interval, seconds; divides 300
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     interval_s: u32,
-    /// How many intervals
+    /// Number of intervals
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     intervals: u64,
-    /// How many times faster than real time; 0 is as fast as the central takes it
+    /// Speed relative to real time; 0 is as fast as the central accepts batches
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
-    /// When the first interval begins: RFC 3339, a date (UTC), Unix seconds, or as in -24h [default: so that the last one ends when it is sent]
+    /// Start of the first interval: RFC 3339, a date (UTC), Unix seconds, or relative as in -24h [default: such that the last one ends when it is sent]
     #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true)]
     from: Option<u64>,
-    /// The same traffic for the same number
+    /// Seed of the random traffic; the same seed gives the same traffic
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// Batches under way at once
+    /// Maximum number of batches in transit
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: u16,
-    /// How to tell what was sent
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }

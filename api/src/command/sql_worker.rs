@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use zonepulse_query::SqlWorkers;
 
-/// What makes a process a worker.
+/// The command that makes a process a worker.
 pub(super) const NAME: &str = "sql-worker";
-/// This program, even when its file has been replaced by a newer one since it was started.
+/// This program, even if its file has been replaced by a newer one since it started.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Workers of this very program.
+/// Workers that run this very program.
 pub(super) fn processes() -> SqlWorkers {
     SqlWorkers::Processes { program: PathBuf::from(THIS_PROGRAM), arguments: vec![NAME.to_owned()] }
 }
 
-/// Is a worker until the central closes its socket.
+/// Works until the central closes the socket.
 pub(super) fn run() -> Result<ExitCode, Error> {
     zonepulse_query::run_worker()?;
     Ok(ExitCode::SUCCESS)

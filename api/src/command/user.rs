@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use zonepulse_central::{accounts, time};
 use zonepulse_private::Secret;
 
-/// Users.
+/// Manages users.
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
-    /// Make a user; prints a random password unless one is given
+    /// Create a user; prints a random password unless one is given
     Add {
         /// The name to log in with
         name: String,
-        /// Allow everything
+        /// Make the user an administrator, who may do everything
         #[arg(long)]
         administrator: bool,
         #[command(flatten)]
@@ -28,7 +28,7 @@ pub(super) enum User {
         #[command(flatten)]
         place: Place,
     },
-    /// Give a user another password; prints a random one unless one is given
+    /// Change a user's password; prints a random one unless one is given
     Password {
         /// The user's name
         name: String,
@@ -37,7 +37,7 @@ pub(super) enum User {
         #[command(flatten)]
         place: Place,
     },
-    /// Give a user rights, or take them; without an option, show them
+    /// Grant rights to a user or revoke them; without options, show them
     Rights {
         /// The user's name
         name: String,
@@ -55,19 +55,19 @@ pub(super) enum User {
     },
 }
 
-/// What a user may do.
+/// A user's rights.
 #[derive(Debug, Args)]
 pub(super) struct RightsChange {
-    /// Whether everything is allowed
+    /// Whether the user is an administrator, who may do everything
     #[arg(long, value_name = "BOOL")]
     administrator: Option<bool>,
-    /// Ask the monitoring API
+    /// Use the monitoring API
     #[arg(long, value_name = "BOOL")]
     monitoring: Option<bool>,
-    /// Make servers
+    /// Create servers
     #[arg(long, value_name = "BOOL")]
     server_create: Option<bool>,
-    /// See how servers are set up
+    /// See the configuration of servers
     #[arg(long, value_name = "BOOL")]
     server_read: Option<bool>,
     /// Change servers
@@ -76,6 +76,12 @@ pub(super) struct RightsChange {
     /// Remove servers
     #[arg(long, value_name = "BOOL")]
     server_delete: Option<bool>,
+    /// Add, load, change and remove zones, and what is said of their resources
+    #[arg(long, value_name = "BOOL")]
+    zones: Option<bool>,
+    /// Plan the deletion of records
+    #[arg(long, value_name = "BOOL")]
+    retirement: Option<bool>,
 }
 
 impl RightsChange {
@@ -87,13 +93,15 @@ impl RightsChange {
         set(&mut user.rights.server_read, self.server_read);
         set(&mut user.rights.server_update, self.server_update);
         set(&mut user.rights.server_delete, self.server_delete);
+        set(&mut user.rights.zones, self.zones);
+        set(&mut user.rights.retirement, self.retirement);
     }
 }
 
-/// Where a password comes from. Not from an argument: other users of the machine can see those.
+/// Where a password comes from. Not from an argument, which other users of the machine could see.
 #[derive(Debug, Args)]
 pub(super) struct Password {
-    /// Read the password from standard input, one line
+    /// Read the password from a line of standard input
     #[arg(long)]
     password_stdin: bool,
 }
@@ -106,7 +114,7 @@ impl Password {
         Ok(Some(zonepulse_private::secret_from_stdin("Password")?))
     }
 
-    /// Shows a password that was made up.
+    /// Shows a generated password.
     fn show(&self, name: &str, password: &str) -> Result<(), Error> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "user = {}", serde_json::json!(name))?;
@@ -162,10 +170,18 @@ impl User {
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "user = {}", serde_json::json!(user.name))?;
                 writeln!(out, "administrator = {}", user.administrator)?;
-                let zonepulse_store::Rights { monitoring, server_create, server_read, server_update, server_delete } =
-                    user.rights;
+                let zonepulse_store::Rights {
+                    monitoring,
+                    server_create,
+                    server_read,
+                    server_update,
+                    server_delete,
+                    zones,
+                    retirement,
+                } = user.rights;
                 writeln!(out, "monitoring = {monitoring}\nserver_create = {server_create}\nserver_read = {server_read}")?;
                 writeln!(out, "server_update = {server_update}\nserver_delete = {server_delete}")?;
+                writeln!(out, "zones = {zones}\nretirement = {retirement}")?;
             }
             User::Remove { name, place } => {
                 place.with_store(overlay, &call("DELETE", name), |store, settings| {
@@ -177,7 +193,7 @@ impl User {
     }
 }
 
-/// How the API does the same.
+/// The equivalent call of the API.
 fn call(method: &str, name: &str) -> String {
     format!("{method} /api/v2/users/{name}")
 }

@@ -1,4 +1,4 @@
-//! What values have to be, besides being of their type. A refusal names the key, the value, and what is allowed.
+//! Constraints on values beyond their types. An error names the key, the value, and what is allowed.
 
 use super::Settings;
 use crate::Error;
@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use zonepulse_model::url;
 use zonepulse_net::amqp::{Address, check_queue};
+use zonepulse_private::Secret;
 use zonepulse_program::config::values;
 
 /// More memory than any machine has, bytes.
@@ -18,7 +19,7 @@ const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
 impl Settings {
-    /// The first key whose value cannot be, and what is wrong with it.
+    /// The first key with an invalid value, and what is wrong with it.
     pub(super) fn bad_value(&self) -> Option<(&'static str, String)> {
         self.bad_text().or_else(|| self.bad_number())
     }
@@ -39,6 +40,16 @@ impl Settings {
         if let Some(what) = self.metrics.listen.and_then(|listen| values::with_port(&listen).err()) {
             return Some(("metrics.listen", what));
         }
+        if let Some(what) = self.zones.notify_listen.and_then(|listen| values::with_port(&listen).err()) {
+            return Some(("zones.notify_listen", what));
+        }
+        let retirement = &self.retirement;
+        if let Some((url, what)) = retirement.webhook_url.as_ref().and_then(|url| Some((url, url::fault(url)?))) {
+            return Some(("retirement.webhook_url", format!("{url:?} {what}")));
+        }
+        if retirement.webhook_url.is_some() && retirement.webhook_secret.as_ref().is_none_or(Secret::is_empty) {
+            return Some(("retirement.webhook_secret", "is missing: alerts are signed with it".to_owned()));
+        }
         // Not the URL itself: a password may be in it.
         if let Some(what) = self.rabbitmq.url.as_ref().and_then(|url| Address::parse(url).err()) {
             return Some(("rabbitmq.url", what.to_owned()));
@@ -48,13 +59,15 @@ impl Settings {
     }
 
     fn paths(&self) -> Vec<(&'static str, &Path)> {
-        let Settings { data, tls, rabbitmq, pull, .. } = self;
+        let Settings { data, tls, rabbitmq, pull, zones, retirement, .. } = self;
         let named = [
             ("tls.certificate_file", tls.certificate_file.as_deref()),
             ("tls.key_file", tls.key_file.as_deref()),
             ("tls.ca_file", tls.ca_file.as_deref()),
             ("rabbitmq.ca_file", rabbitmq.ca_file.as_deref()),
             ("pull.ca_file", pull.ca_file.as_deref()),
+            ("zones.directory", zones.directory.as_deref()),
+            ("retirement.webhook_ca_file", retirement.webhook_ca_file.as_deref()),
         ];
         let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
         std::iter::once(("data", data.as_path())).chain(named).collect()
@@ -83,6 +96,7 @@ impl Settings {
             ("store.block_cache_bytes", store.block_cache_bytes as u64, 1 << 20..=MOST_MEMORY),
             ("store.write_buffer_bytes", store.write_buffer_bytes as u64, 1 << 20..=MOST_MEMORY),
             ("store.max_records", store.max_records as u64, 1..=1 << 30),
+            ("store.max_catalogue_names", store.max_catalogue_names as u64, 1..=1 << 30),
             ("store.max_totals", store.max_totals as u64, 1..=1 << 40),
             ("store.max_series", store.max_series as u64, 1..=1 << 30),
             ("store.new_names_burst", store.new_names_burst.into(), any.clone()),
@@ -107,10 +121,11 @@ impl Settings {
             ("limits.max_head_bytes", limits.max_head_bytes.into(), 20 << 10..=1 << 20),
             ("limits.request_timeout_s", limits.request_timeout_s, 1..=DAY_S),
             ("limits.shutdown_s", limits.shutdown_s, 0..=HOUR_S),
+            ("limits.session_s", limits.session_s, 60..=DAY_S),
         ]
     }
 
-    /// Refuses values that cannot be together, wherever each is from.
+    /// Rejects values that contradict each other, wherever each comes from.
     pub(super) fn check_together(&self) -> Result<(), Error> {
         let limits = &self.limits;
         if limits.max_pending_bytes / 2 < limits.max_request_bytes {
@@ -119,25 +134,28 @@ impl Settings {
                 limits.max_pending_bytes, limits.max_request_bytes
             )));
         }
-        if self.metrics.listen == Some(self.listen) {
-            return Err(Error::Config(format!("metrics.listen and listen are the same, {}: give each its own", self.listen)));
-        }
-        if let Some(metrics) = self.metrics.listen.filter(|metrics| overlap(metrics, &self.listen)) {
-            return Err(Error::Config(format!(
-                "metrics.listen and listen overlap, {metrics} and {}: give each a port of its own",
-                self.listen
-            )));
-        }
-        Ok(())
+        let (listen, metrics, notify) = (Some(self.listen), self.metrics.listen, self.zones.notify_listen);
+        check_apart(("metrics.listen", metrics), ("listen", listen))?;
+        check_apart(("zones.notify_listen", notify), ("listen", listen))?;
+        check_apart(("zones.notify_listen", notify), ("metrics.listen", metrics))
     }
 
-    /// Refuses a data directory that is none and cannot be made.
+    /// Rejects a data directory that neither exists nor can be created.
     pub(crate) fn check_data(&self) -> Result<(), Error> {
         values::directory(&self.data).map_err(|what| Error::Config(format!("data: {what}")))
     }
 }
 
-/// Whether one address keeps the other from being listened at. The unspecified one of IPv6 is all of IPv4, too.
+/// Rejects addresses of which only one can be listened on.
+fn check_apart((one, a): (&str, Option<SocketAddr>), (other, b): (&str, Option<SocketAddr>)) -> Result<(), Error> {
+    match a.zip(b).filter(|(a, b)| overlap(a, b)) {
+        None => Ok(()),
+        Some((a, b)) if a == b => Err(Error::Config(format!("{one} and {other} are the same, {a}: give each its own"))),
+        Some((a, b)) => Err(Error::Config(format!("{one} and {other} overlap, {a} and {b}: give each a port of its own"))),
+    }
+}
+
+/// Whether listening on one address prevents listening on the other. The unspecified IPv6 address includes all of IPv4.
 fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     let is_all = |one: IpAddr, other: IpAddr| one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
     let (a, b) = (one.ip(), other.ip());
@@ -151,7 +169,7 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../zonepulse.example.toml");
 
-    /// Every key that can have a wrong value of the right type: the key, such a value as TOML, and what is said of it.
+    /// Every key that can have an invalid value of the right type: the key, such a value as TOML, and the error.
     const INVALID: &[(&str, &str, &str)] = &[
         ("data", "\"\"", "is empty"),
         ("data", "\"data\"", "must be an absolute path, not \"data\""),
@@ -205,6 +223,7 @@ mod tests {
         ("store.block_cache_bytes", "0", "must be from 1048576 to"),
         ("store.write_buffer_bytes", "0", "must be from 1048576 to"),
         ("store.max_records", "0", "must be from 1 to"),
+        ("store.max_catalogue_names", "0", "must be from 1 to"),
         ("store.max_totals", "0", "must be from 1 to"),
         ("store.max_series", "0", "must be from 1 to"),
         ("store.new_names_burst", "0", "must be from 1 to 4294967295, not 0"),
@@ -230,12 +249,20 @@ mod tests {
         ("limits.max_head_bytes", "100", "must be from 20480 to 1048576, not 100"),
         ("limits.request_timeout_s", "0", "must be from 1 to 86400, not 0"),
         ("limits.shutdown_s", "3601", "must be from 0 to 3600, not 3601"),
+        ("limits.session_s", "59", "must be from 60 to 86400, not 59"),
         ("proxy.trusted", "[\"proxy.example\"]", "neither an address nor an address block"),
         ("proxy.header", "\"via\"", "unknown variant"),
+        ("zones.directory", "\"zones\"", "must be an absolute path, not \"zones\""),
+        ("zones.notify_listen", "\"192.0.2.1:0\"", "192.0.2.1:0 has no port"),
+        ("zones.protected", "[\": why\"]", "names no owner"),
+        ("zones.protected", "[\"a..b\"]", "a label has 1 to 63 characters"),
+        ("zones.protected", "[\"www A AAAAA\"]", "AAAAA"),
+        ("retirement.webhook_url", "\"alerts.example\"", "\"alerts.example\" does not begin with http:// or https://"),
+        ("retirement.webhook_ca_file", "\"ca.pem\"", "must be an absolute path, not \"ca.pem\""),
     ];
 
-    /// Keys whose values are all right when they are of the right type.
-    const FREE: &[&str] = &["log.requests", "rabbitmq.verify_ca"];
+    /// Keys for which any value of the right type is valid.
+    const FREE: &[&str] = &["log.requests", "rabbitmq.verify_ca", "retirement.webhook_secret"];
 
     fn read(text: &str) -> Result<Settings, Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -282,6 +309,20 @@ mod tests {
         );
         let said = read("listen = \"127.0.0.1:8053\"\n[metrics]\nlisten = \"127.0.0.1:8053\"").unwrap_err().to_string();
         assert!(said.contains("metrics.listen and listen are the same"), "{said}");
+        for (other, key) in [("listen", "listen"), ("[metrics]\nlisten", "metrics.listen")] {
+            let said = read(&format!("{other} = \"127.0.0.1:8054\"\n[zones]\nnotify_listen = \"127.0.0.1:8054\"")).unwrap_err();
+            assert!(said.to_string().contains(&format!("zones.notify_listen and {key} are the same")), "{said}");
+        }
+    }
+
+    #[test]
+    fn alerts_without_a_secret_are_refused() {
+        let with = |secret: &str| read(&format!("[retirement]\nwebhook_url = \"https://alerts.example/\"\n{secret}"));
+        for missing in ["", "webhook_secret = \"\""] {
+            let said = with(missing).unwrap_err().to_string();
+            assert!(said.contains("retirement.webhook_secret: is missing"), "{said}");
+        }
+        with("webhook_secret = \"hush\"").unwrap();
     }
 
     #[test]

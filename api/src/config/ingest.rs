@@ -1,17 +1,17 @@
-//! What batches on their way in may take, and tell of.
+//! Limits of batches being received: how much room they take, and which times they cover.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Bounds of batches on their way in.
+/// Limits of batches being received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ingest {
-    /// Batches that may be on the way, of all servers together.
+    /// Maximum number of batches being received, from all servers together.
     pub queue_batches: usize,
-    /// What those may take together, bytes.
+    /// Maximum total size of those, bytes.
     pub queue_bytes: usize,
-    /// How long a batch waits for a place, milliseconds.
+    /// How long a batch waits for room, milliseconds.
     pub max_wait_ms: u64,
     /// How far ahead of this machine's clock a batch may be, seconds.
     pub max_ahead_s: u64,

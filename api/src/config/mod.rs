@@ -1,6 +1,6 @@
-//! What `zonepulse serve` can be told: a file, the environment, the command line.
+//! The configuration of `zonepulse serve`: a file, the environment, the command line.
 //!
-//! `zonepulse.example.toml` explains every key and holds the defaults.
+//! `zonepulse.example.toml` explains every key and contains the defaults.
 
 mod check;
 mod ingest;
@@ -14,7 +14,9 @@ use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use zonepulse_catalogue::protection::Rule;
 use zonepulse_central::addresses::Addresses;
+use zonepulse_central::sessions;
 use zonepulse_ingest::{amqp, pull};
 use zonepulse_net::Block;
 use zonepulse_private::{Secret, hide};
@@ -26,207 +28,273 @@ use zonepulse_store::{Precision, Retention};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The directory with everything that the central knows.
+    /// The data directory.
     pub data: PathBuf,
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Where probes find this central, when it is not at an address of this machine, or under a name.
+    /// The URL at which probes reach this central, if it is not an address of this machine.
     pub public_urls: Vec<String>,
-    /// What is logged, and how.
+    /// Logging.
     pub log: Log,
-    /// The certificate, when it speaks TLS itself.
+    /// The certificate, if the central itself terminates TLS.
     pub tls: Tls,
-    /// What is told to Prometheus.
+    /// Metrics for Prometheus.
     pub metrics: Metrics,
-    /// A broker that batches come through.
+    /// A broker from which batches are consumed.
     pub rabbitmq: RabbitMq,
-    /// How batches are fetched from probes that wait to be asked.
+    /// Pulling batches from probes.
     pub pull: Pull,
-    /// Bounds of questions.
+    /// Limits of queries.
     pub query: Query,
-    /// Bounds of SQL.
+    /// Limits of SQL.
     pub sql: Sql,
-    /// Bounds of the store.
+    /// Limits of the store.
     pub store: Store,
-    /// Bounds of batches on their way in.
+    /// Limits of batches being received.
     pub ingest: Ingest,
-    /// Bounds of requests.
+    /// Limits of requests.
     pub limits: Limits,
     /// Proxies in front of this central.
     pub proxy: Proxy,
-    /// What to tell whoever wrote it: the names that the next release refuses.
+    /// The zones of the catalogue.
+    pub zones: Zones,
+    /// Alerts about records that are being retired.
+    pub retirement: Retirement,
+    /// Warnings for whoever wrote it: names that the next release will refuse.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
 
-/// What is logged, and how.
+/// Logging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// From which level on.
+    /// The minimum level.
     pub level: log::Level,
-    /// Lines for people or for programs.
+    /// Text for people or JSON for programs.
     pub format: log::Format,
-    /// Whether there is a line about every request.
+    /// Whether every request is logged.
     pub requests: bool,
 }
 
-/// The certificate, when it speaks TLS itself.
+/// The certificate, if the central itself terminates TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// The certificate and those between it and the authority, in PEM; without it there is no TLS.
+    /// The certificate, followed by intermediate ones, in PEM; without it, there is no TLS.
     pub certificate_file: Option<PathBuf>,
     /// Its private key, in PEM.
     pub key_file: Option<PathBuf>,
-    /// The authority that vouches for it, in PEM, when it is not one that machines trust anyway: probes are told to trust it.
+    /// The private authority that issued it, in PEM, if machines do not trust it anyway: probes are told to trust it.
     pub ca_file: Option<PathBuf>,
 }
 
-/// What is told to Prometheus.
+/// Metrics for Prometheus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Where else it is told, without credentials and TLS; without it only at `listen`, to users.
+    /// An additional address for metrics, without credentials and TLS; by default they are only at `listen`, for users.
     pub listen: Option<SocketAddr>,
 }
 
-/// A broker that batches come through.
+/// A broker from which batches are consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RabbitMq {
-    /// Where it is, `amqp://…`, or `amqps://…` for TLS; without it there is none.
+    /// Its URL, `amqp://…`, or `amqps://…` for TLS; without it, there is no broker.
     #[serde(serialize_with = "hide", skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
-    /// The authorities whose certificate it may show, in PEM; without it those that this machine trusts.
+    /// The certificate authorities trusted for it, in PEM; by default, those that this machine trusts.
     pub ca_file: Option<PathBuf>,
     /// Whether its certificate is verified.
     pub verify_ca: bool,
     /// The queue.
     pub queue: String,
-    /// How many batches are under way at a time.
+    /// Maximum number of unacknowledged batches.
     pub prefetch: u16,
 }
 
-/// How batches are fetched from probes that wait to be asked.
+/// Pulling batches from probes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pull {
-    /// The authorities whose certificates probes may show, in PEM; without it those that this machine trusts.
+    /// The certificate authorities trusted for probes, in PEM; by default, those that this machine trusts.
     pub ca_file: Option<PathBuf>,
-    /// How much a probe is asked for at a time, bytes.
+    /// How much to request from a probe at once, bytes.
     pub max_bytes: u32,
-    /// Answers that are read and committed at a time.
+    /// Maximum number of answers being read and committed at once.
     pub max_concurrent: usize,
 }
 
-/// Bounds of questions.
+/// Limits of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Query {
-    /// Memory for all questions together, bytes.
+    /// Memory for all queries together, bytes.
     pub memory_bytes: usize,
-    /// Threads for one question; 0 for one per core.
+    /// Threads per query; 0 for one per core.
     pub threads: usize,
-    /// Questions at the same time.
+    /// Maximum number of concurrent queries.
     pub max_concurrent: usize,
-    /// How long a question waits for its turn, milliseconds.
+    /// How long a query waits for its turn, milliseconds.
     pub max_wait_ms: u64,
 }
 
-/// Bounds of SQL.
+/// Limits of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sql {
-    /// Memory for one statement, bytes, and as much for what is read for all of them.
+    /// Memory for each statement, bytes, and the same again for what is read for all of them.
     pub memory_bytes: usize,
-    /// Statements at the same time; one user gets half of them.
+    /// Maximum number of concurrent statements, half of which one user may run.
     pub max_concurrent: usize,
-    /// How long a statement may take until its last row is sent, seconds.
+    /// Maximum time until the last row of a statement is sent, seconds.
     pub timeout_s: u64,
-    /// The most rows of an answer.
+    /// Maximum number of rows in an answer.
     pub max_rows: u64,
-    /// The most bytes of an answer, before it is written in its format.
+    /// Maximum size of an answer before it is formatted, bytes.
     pub max_bytes: u64,
 }
 
-/// Bounds of the store.
+/// Limits of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// Memory for blocks read from disk, bytes, and an eighth of it besides for what is decompressed of them.
+    /// Memory for blocks read from disk, bytes; an eighth of it is added for decompressed ones.
     pub block_cache_bytes: usize,
-    /// Memory for what is not yet in a sorted file, bytes.
+    /// Memory for data not yet in a sorted file, bytes.
     pub write_buffer_bytes: usize,
-    /// Records that are kept apart.
+    /// Maximum number of distinct records.
     pub max_records: usize,
-    /// Totals that are kept.
+    /// Maximum number of records of zones, besides those.
+    pub max_catalogue_names: usize,
+    /// Maximum number of totals.
     pub max_totals: usize,
-    /// New names that a server may bring at once, after it was quiet for long.
+    /// Maximum number of new names from a server at once, after a long quiet period.
     pub new_names_burst: u32,
-    /// New names that a server may bring in the long run, a minute.
+    /// Maximum number of new names per minute from a server in the long run.
     pub new_names_per_minute: u32,
-    /// Series of metrics that are taken.
+    /// Maximum number of series of metrics.
     pub max_series: usize,
-    /// How long raw points are kept, minutes, where a server has no setting of its own.
+    /// How long raw points are kept, minutes, unless a setting says otherwise.
     pub raw_retention_minutes: u32,
-    /// How long roll-ups and reports are kept, days, where a server has no setting of its own.
+    /// How long roll-ups and reports are kept, days, unless a setting says otherwise.
     pub aggregated_retention_days: u32,
-    /// What raw points and roll-ups keep of last accesses.
+    /// The precision of last accesses in raw points and roll-ups.
     pub raw_last_access: LastAccess,
-    /// How long nothing must have come for an hour that has passed before its points are put in order, seconds.
+    /// How long no batch must have arrived for a past hour before it is sealed, seconds.
     pub seal_after_quiet_s: u32,
-    /// With less room on the disk than this, no batch is taken, bytes.
+    /// Minimum free disk space for accepting batches, bytes.
     pub min_free_bytes: u64,
 }
 
-/// What points keep of a last access.
+/// The precision of last accesses in points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LastAccess {
-    /// Its second.
+    /// Seconds.
     #[serde(rename = "s")]
     Seconds,
-    /// Its millisecond.
+    /// Milliseconds.
     #[serde(rename = "ms")]
     Milliseconds,
 }
 
-/// Bounds of requests.
+/// Limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The largest request, bytes.
+    /// Maximum size of a request, bytes.
     pub max_request_bytes: u32,
-    /// All requests that are being received together, bytes.
+    /// Maximum total size of all requests being received, bytes.
     pub max_pending_bytes: u32,
-    /// Connections at a time.
+    /// Maximum number of connections.
     pub max_connections: u32,
-    /// Connections of one address that have not authenticated.
+    /// Maximum number of unauthenticated connections per address.
     pub max_connections_per_address: u32,
-    /// Of all connections, those that only clients have that have authenticated.
+    /// The number of connections reserved for authenticated clients.
     pub reserved_connections: u32,
-    /// How long a TLS handshake and the head of a request may take, seconds.
+    /// Maximum time for a TLS handshake, and for the head of a request, seconds.
     pub head_timeout_s: u64,
-    /// How long a connection is kept without a request, seconds.
+    /// How long an idle connection is kept, seconds.
     pub idle_timeout_s: u64,
-    /// How fast a request body has to arrive, and an answer to be read, bytes per second.
+    /// Minimum rate at which a request body must arrive and an answer be read, bytes per second.
     pub min_bytes_per_s: u32,
-    /// The largest head of a request, bytes.
+    /// Maximum size of the head of a request, bytes.
     pub max_head_bytes: u32,
-    /// How long a request may take, seconds.
+    /// Maximum duration of a request, seconds.
     pub request_timeout_s: u64,
-    /// How long requests may take to finish at the end, seconds.
+    /// How long running requests may take to finish at shutdown, seconds.
     pub shutdown_s: u64,
+    /// How long a session of the page lasts without a request, seconds.
+    pub session_s: u64,
 }
 
 /// Proxies in front of this central.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Proxy {
-    /// Whose word counts on where a request came from.
+    /// The proxies trusted to say where a request came from.
     pub trusted: Vec<Trusted>,
-    /// The header in which they say it.
+    /// The header in which they do.
     pub header: ForwardedHeader,
+}
+
+/// The zones of the catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Zones {
+    /// The directory with zone files on this machine that zones may be loaded from; without it, files are uploaded.
+    pub directory: Option<PathBuf>,
+    /// Where primaries send NOTIFY, with UDP and TCP; without it, zones are refreshed by their timers only.
+    pub notify_listen: Option<SocketAddr>,
+    /// What is protected in addition to the built-in rules: an owner, types, and a reason.
+    pub protected: Vec<Protected>,
+}
+
+/// Alerts about records that are being retired.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retirement {
+    /// Where alerts are sent, `https://…` or `http://…`; without it they are in the API, the log and metrics only.
+    pub webhook_url: Option<String>,
+    /// What they are signed with (HMAC-SHA256).
+    #[serde(serialize_with = "hide", skip_serializing_if = "Option::is_none")]
+    pub webhook_secret: Option<Secret>,
+    /// The authorities whose certificate the receiver may show, in PEM; without it those that this machine trusts.
+    pub webhook_ca_file: Option<PathBuf>,
+}
+
+/// A rule of protection: `OWNER [TYPE …][: REASON]`, with the owner as in [`Labels`](zonepulse_catalogue::protection::Labels).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Protected {
+    text: String,
+    /// The rule.
+    pub rule: Rule,
+}
+
+impl TryFrom<String> for Protected {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (what, reason) = text.split_once(':').unwrap_or((&text, ""));
+        let (owner, types) = what.trim().split_once(' ').unwrap_or((what.trim(), ""));
+        if owner.is_empty() {
+            return Err(format!("{text:?} names no owner: write OWNER [TYPE ...][: REASON]"));
+        }
+        let reason = match reason.trim() {
+            "" => "declared by the operator",
+            reason => reason,
+        };
+        let rule = Rule::parse("configured", owner, types, "", reason, "zones.protected").map_err(|error| error.to_string())?;
+        Ok(Protected { text, rule })
+    }
+}
+
+impl From<Protected> for String {
+    fn from(protected: Protected) -> Self {
+        protected.text
+    }
 }
 
 /// Addresses of a trusted proxy.
@@ -252,42 +320,41 @@ impl From<Trusted> for String {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
-    /// What most proxies write.
+    /// The header that most proxies write.
     #[default]
     XForwardedFor,
-    /// RFC 7239.
+    /// The header of RFC 7239.
     Forwarded,
 }
 
 impl Log {
-    /// Begins to log so.
+    /// Starts logging with these settings.
     pub fn start(self) -> log::Handle {
         log::start(self.level, self.format, Libraries::Warn)
     }
 }
 
 impl Settings {
-    /// Puts the directory of the command line in the place of the configured one; relative, it starts from the
-    /// current directory.
+    /// Replaces the configured directory by that of the command line, which may be relative to the current directory.
     pub fn set_data(&mut self, data: &Path) -> Result<(), Error> {
         self.data = std::path::absolute(data).map_err(|source| Error::File { path: data.to_owned(), source })?;
         Ok(())
     }
 
-    /// Where probes find a central with these settings that listens at this address.
+    /// The URL at which probes reach a central with these settings that listens on this address.
     pub fn addresses(&self, listen: SocketAddr) -> Addresses {
         let scheme = if self.tls.certificate_file.is_some() { "https" } else { "http" };
         Addresses { listen, public_urls: self.public_urls.clone(), scheme, ca_file: self.tls.ca_file.clone() }
     }
 
-    /// Tells what the next release refuses.
+    /// Logs the warnings.
     pub fn warn(&self) {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
     }
 
-    /// What is in force, as a file would say it, without secrets.
+    /// The effective configuration as a file, without secrets.
     pub fn to_toml(&self) -> Result<String, Error> {
         toml::to_string(self).map_err(|error| Error::Config(error.to_string()))
     }
@@ -310,6 +377,8 @@ impl Default for Settings {
             ingest: Ingest::default(),
             limits: Limits::default(),
             proxy: Proxy::default(),
+            zones: Zones::default(),
+            retirement: Retirement::default(),
             warnings: Vec::new(),
         }
     }
@@ -368,6 +437,7 @@ impl Default for Store {
             block_cache_bytes: defaults.block_cache_bytes,
             write_buffer_bytes: defaults.write_buffer_bytes,
             max_records: defaults.max_records,
+            max_catalogue_names: defaults.max_catalogue_names,
             max_totals: defaults.max_totals,
             new_names_burst: defaults.new_names_burst,
             new_names_per_minute: defaults.new_names_per_minute,
@@ -390,6 +460,7 @@ impl From<Store> for zonepulse_store::Options {
             block_cache_bytes: store.block_cache_bytes,
             write_buffer_bytes: store.write_buffer_bytes,
             max_records: store.max_records,
+            max_catalogue_names: store.max_catalogue_names,
             max_totals: store.max_totals,
             new_names_burst: store.new_names_burst,
             new_names_per_minute: store.new_names_per_minute,
@@ -419,6 +490,7 @@ impl Default for Limits {
             max_head_bytes: 32 << 10,
             request_timeout_s: 60,
             shutdown_s: 10,
+            session_s: sessions::DEFAULT_IDLE_S,
         }
     }
 }
@@ -444,7 +516,22 @@ mod tests {
     fn the_example_file_names_every_key() {
         let example = include_str!("../../zonepulse.example.toml");
         // What every struct refuses lists what it knows; each of those has to be in the example.
-        for section in ["", "tls", "metrics", "log", "rabbitmq", "pull", "query", "sql", "store", "ingest", "limits", "proxy"] {
+        for section in [
+            "",
+            "tls",
+            "metrics",
+            "log",
+            "rabbitmq",
+            "pull",
+            "query",
+            "sql",
+            "store",
+            "ingest",
+            "limits",
+            "proxy",
+            "zones",
+            "retirement",
+        ] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
             let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();
             let (_, known) = error.split_once("expected one of ").unwrap_or_else(|| panic!("{error}"));

@@ -1,4 +1,4 @@
-//! Reading the settings.
+//! Reads the configuration.
 
 use super::Settings;
 use super::renamed::TABLE;
@@ -6,16 +6,15 @@ use crate::Error;
 use std::path::Path;
 use zonepulse_program::config::{Schema, Sources, environment, read_file};
 
-/// What is particular to the central's configuration.
+/// What is specific to the central's configuration.
 static SCHEMA: Schema =
     Schema { prefix: "ZONEPULSE_", is_variable: is_setting, secrets: &["rabbitmq.url"], paths: &[], renamed: &TABLE };
 
 impl Settings {
-    /// The defaults, overlaid by a file if one is given, overlaid by the environment.
+    /// The defaults, overridden by a file if one is given, overridden by the environment.
     ///
-    /// Fails with [`Error::File`] when the file cannot be read, with [`Error::Private`] when
-    /// there is a secret in it and others may read it, and with [`Error::Config`], which names the place and, for a key that is not
-    /// known, the one that was probably meant.
+    /// Fails with [`Error::File`] if the file cannot be read, with [`Error::Private`] if it contains a secret and others may
+    /// read it, and with [`Error::Config`], which names the place and, for an unknown key, the one probably meant.
     pub fn read(file: Option<&Path>) -> Result<Self, Error> {
         // A file that is named and missing is a mistake.
         let text = file.map(read_file).transpose()?.unwrap_or_default();
@@ -29,11 +28,11 @@ impl Settings {
     }
 }
 
-/// Variables of the project's scripts, without the prefix.
+/// Variables used by the project's scripts, without the prefix.
 const OF_SCRIPTS: [&str; 2] = ["corpus", "run_dir"];
 
-/// Whether a variable, named in lower case without its prefix, is meant for the central: the probe has
-/// settings of its own, and so have the project's tests and scripts.
+/// Whether a variable, in lower case without its prefix, is meant for the central: the probe and the project's tests and
+/// scripts have variables of their own.
 fn is_setting(key: &str) -> bool {
     !["probe_", "tests_", "bench_"].iter().any(|other| key.starts_with(other)) && !OF_SCRIPTS.contains(&key)
 }
@@ -45,7 +44,7 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
-    /// What is said of a file with this text, after the file's name.
+    /// The error about a file with this text, after the file's name.
     fn refusal(text: &str) -> String {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
@@ -128,7 +127,7 @@ mod tests {
         }
     }
 
-    /// The variables of this project that a file names, or those in a folder.
+    /// The project's variables that a file, or the files in a directory, name.
     fn variables(path: &Path, names: &mut Vec<String>) {
         if path.is_dir() {
             for entry in std::fs::read_dir(path).unwrap() {

@@ -1,11 +1,11 @@
-//! Names that keys had in an earlier release.
+//! Names of keys in an earlier release.
 
 use zonepulse_renamed::Renamed;
 
-/// The release after this one, which refuses these.
+/// The next release, which refuses these.
 const NEXT: &str = "0.2";
 
-/// What has another name than in the release before.
+/// Keys renamed since the previous release.
 pub(super) const TABLE: [Renamed; 4] = [
     Renamed::key("amqp", "rabbitmq", NEXT),
     Renamed::key("rabbitmq.verify", "rabbitmq.verify_ca", NEXT),

@@ -1,12 +1,12 @@
-//! Whether the disk has the room that `store.min_free_bytes` asks for, for `--check-config`.
+//! Checks for `--check-config` whether the disk has the room that `store.min_free_bytes` requires.
 
 use super::Settings;
 use crate::Error;
 use crate::data::STORE;
 use zonepulse_store::Disk;
 
-/// What the configuration asks of the disk. Fails when the disk is too small for it; returns a warning when too little is free
-/// now. A disk that does not say is no reason for either.
+/// Fails if the disk is too small for the configuration, and returns a warning if too little is free now. If its size cannot
+/// be determined, neither happens.
 pub fn check(settings: &Settings) -> Result<Option<String>, Error> {
     let path = settings.data.join(STORE);
     let Some(Disk { total_bytes, free_bytes }) = Disk::of(&path) else { return Ok(None) };

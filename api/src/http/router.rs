@@ -3,8 +3,8 @@
 use super::answer::packed::Packed;
 use super::answer::problem::{Case, Problem};
 use super::calls::{
-    addresses, audit, batches, broker_trial, enrollments, health, heartbeat, metrics, monitoring, servers, settings, sql, system,
-    users,
+    addresses, audit, batches, broker_trial, enrollments, health, heartbeat, metrics, monitoring, resources, retirements,
+    servers, session, settings, sql, system, users, verdicts, zones,
 };
 use super::document::{self, DOCS_PATH, DOCUMENT_PATH};
 use super::door::guard::guard;
@@ -58,7 +58,7 @@ fn described(app: &App) -> (Router<App>, OpenApi) {
         Need::Nothing => routes,
         need => routes.route_layer(from_fn_with_state((app.clone(), need), guard)),
     };
-    let mut routes = guarded(page::routes(), Need::User);
+    let mut routes = page::routes();
     for (need, group) in groups() {
         let (group, _) = group.split_for_parts();
         routes = routes.merge(guarded(group, need));
@@ -74,7 +74,9 @@ fn groups() -> Vec<(Need, OpenApiRouter<App>)> {
         (Need::Right(Right::ServerCreate), servers::creating()),
         (Need::Right(Right::ServerUpdate), servers::updating()),
         (Need::Right(Right::ServerDelete), servers::deleting()),
-        (Need::User, users::own()),
+        (Need::Right(Right::Zones), zones::changing().merge(resources::changing())),
+        (Need::Right(Right::Retirement), retirements::changing()),
+        (Need::User, users::own().merge(session::own())),
         (Need::Administrator, users::managing().merge(settings::changing()).merge(audit::routes()).merge(broker_trial::routes())),
         (Need::Server, batches::routes().merge(heartbeat::sending())),
         (Need::Enrollment, enrollments::routes()),
@@ -92,10 +94,14 @@ fn for_users() -> OpenApiRouter<App> {
         .merge(heartbeat::reading())
         .merge(addresses::routes())
         .merge(metrics::routes())
+        .merge(zones::reading())
+        .merge(resources::reading())
+        .merge(verdicts::routes())
+        .merge(retirements::reading())
 }
 
 fn for_all() -> OpenApiRouter<App> {
-    OpenApiRouter::default().merge(health::routes())
+    OpenApiRouter::default().merge(health::routes()).merge(session::opening())
 }
 
 /// What is served at an address that only the monitoring reaches, to everybody there.

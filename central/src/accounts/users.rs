@@ -26,6 +26,10 @@ pub struct RightsChange {
     pub server_update: Option<bool>,
     /// Remove servers.
     pub server_delete: Option<bool>,
+    /// Add, load, change and remove zones.
+    pub zones: Option<bool>,
+    /// Plan the deletion of records.
+    pub retirement: Option<bool>,
 }
 
 impl RightsChange {
@@ -37,6 +41,8 @@ impl RightsChange {
         set(&mut rights.server_read, self.server_read);
         set(&mut rights.server_update, self.server_update);
         set(&mut rights.server_delete, self.server_delete);
+        set(&mut rights.zones, self.zones);
+        set(&mut rights.retirement, self.retirement);
     }
 }
 

@@ -39,6 +39,8 @@ const CHECKS_AT_ONCE: usize = 2;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Suggested wait when too many passwords are being checked.
 const CHECKING_WAIT: Duration = Duration::from_secs(2);
+/// Suggested wait when there are too many sessions.
+const SESSIONS_WAIT: Duration = Duration::from_secs(60);
 /// Maximum length of user name and password together, with one separator byte.
 pub const MAX_LOGIN_BYTES: usize = 1024;
 
@@ -80,6 +82,15 @@ pub enum Refusal {
     /// Too many password checks are in progress: try again.
     #[error("many passwords are being checked")]
     Busy,
+    /// The session has expired, was ended, or never existed.
+    #[error("the session has expired; log in again")]
+    EndedSession,
+    /// No more sessions can be opened: some have to end first.
+    #[error("too many sessions are open")]
+    TooManySessions,
+    /// A token could not be created.
+    #[error(transparent)]
+    Random(#[from] password::Error),
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),
@@ -97,6 +108,7 @@ impl Refusal {
         match self {
             Refusal::TooManyAttempts { wait } => Some(*wait),
             Refusal::TooManyChecks | Refusal::Busy => Some(CHECKING_WAIT),
+            Refusal::TooManySessions => Some(SESSIONS_WAIT),
             _ => None,
         }
     }
@@ -191,11 +203,16 @@ impl Credentials {
     pub async fn check(&self, shown: Shown, address: IpAddr) -> Result<Principal, Refusal> {
         match shown {
             Shown::Token(token) => self.token(token.reveal()),
-            Shown::Password { name, password } if name.len() + 1 + password.reveal().len() <= MAX_LOGIN_BYTES => {
-                self.password(name, password, address).await
-            }
-            Shown::Password { .. } => Err(Refusal::WrongPassword),
+            Shown::Password { name, password } => Ok(Principal::User(self.login(name, password, address).await?.into())),
         }
+    }
+
+    /// The user with this name and password, presented from this address, as of when the password was checked.
+    pub(crate) async fn login(&self, name: String, password: Secret, address: IpAddr) -> Result<User, Refusal> {
+        if name.len() + 1 + password.reveal().len() > MAX_LOGIN_BYTES {
+            return Err(Refusal::WrongPassword);
+        }
+        self.password(name, password, address).await
     }
 
     fn token(&self, token: &str) -> Result<Principal, Refusal> {
@@ -222,13 +239,13 @@ impl Credentials {
         Ok(tokens.find(hash))
     }
 
-    async fn password(&self, name: String, password: Secret, address: IpAddr) -> Result<Principal, Refusal> {
+    async fn password(&self, name: String, password: Secret, address: IpAddr) -> Result<User, Refusal> {
         let user = self.store.registry().user(&name)?;
         let hash = user.as_ref().map(|user| user.password_hash.clone());
         if let Some(user) = user.clone()
             && self.remembers(&name, password.reveal(), hash.as_deref())
         {
-            return Ok(Principal::User(user.into()));
+            return Ok(user);
         }
         self.may_try(address, &name)?;
         let wrong = lock(&self.attempts).wrong(address, Instant::now());
@@ -243,7 +260,7 @@ impl Credentials {
         if let Some(user) = user.clone()
             && self.remembers(&name, password.reveal(), hash.as_deref())
         {
-            return Ok(Principal::User(user.into()));
+            return Ok(user);
         }
         let stored = hash.clone().unwrap_or_else(|| self.nobody.clone());
         let given = password.clone();
@@ -261,7 +278,7 @@ impl Credentials {
             (true, Some(user)) => {
                 lock(&self.verified).remember(&name, password.reveal(), user.password_hash.clone(), Instant::now());
                 lock(&self.attempts).forget(address, &name);
-                Ok(Principal::User(user.into()))
+                Ok(user)
             }
             _ => {
                 lock(&self.attempts).count(address, &name, Instant::now());

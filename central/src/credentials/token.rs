@@ -5,9 +5,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// A new token.
+/// A new token. It does not begin with a hyphen, which would make it an option where it is an argument of a command.
 pub fn random() -> Result<String, password::Error> {
-    Ok(URL_SAFE_NO_PAD.encode(password::random_key()?))
+    loop {
+        let token = URL_SAFE_NO_PAD.encode(password::random_key()?);
+        if !token.starts_with('-') {
+            return Ok(token);
+        }
+    }
 }
 
 /// The stored form of a token: its SHA-256 in hexadecimal. Neither salt nor a slow hash is needed: a token is random,
@@ -25,6 +30,11 @@ mod tests {
         let (one, other) = (random().unwrap(), random().unwrap());
         assert_eq!(one.len(), 43);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn no_token_looks_like_an_option() {
+        assert!((0..1000).all(|_| !random().unwrap().starts_with('-')));
     }
 
     #[test]

@@ -93,7 +93,13 @@ mod tests {
         let ingest = Ingest::start(store.clone(), Default::default()).unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
         let addresses = Addresses { listen, public_urls: Vec::new(), scheme: "http", ca_file: None };
-        let options = Options { max_pending_bytes: 1 << 20, addresses };
+        let options = Options {
+            max_pending_bytes: 1 << 20,
+            addresses,
+            zones: Default::default(),
+            protection: Vec::new(),
+            sessions: Default::default(),
+        };
         let central = Central::new(store.clone(), engine, ingest, options).unwrap();
         let authority = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem();
         let own = Trust::Own(Authorities::from_pem(authority.as_bytes()).unwrap());

@@ -8,7 +8,7 @@ use crate::{Central, Error};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-use zonepulse_ingest::amqp::trial::{Attempt, Finding};
+use zonepulse_ingest::amqp::trial::{Attempt, Finding, Verdict};
 use zonepulse_model::{ServerId, Settings};
 use zonepulse_net::Trust;
 use zonepulse_net::tls::Authorities;
@@ -32,7 +32,7 @@ pub struct Known {
 
 /// A broker to try.
 #[derive(Debug)]
-pub struct Given {
+pub struct Broker {
     /// Its FQDN or IP address.
     pub address: String,
     /// Its port; defaults to 5672, or 5671 with TLS.
@@ -112,8 +112,8 @@ pub fn as_stored(
 }
 
 /// An attempt with the given values.
-pub fn as_given(given: Given, timeout: Duration) -> Result<Attempt, Error> {
-    let Given { address, port, user, password, virtual_host, tls, verify_ca, authority } = given;
+pub fn as_given(broker: Broker, timeout: Duration) -> Result<Attempt, Error> {
+    let Broker { address, port, user, password, virtual_host, tls, verify_ca, authority } = broker;
     Ok(Attempt {
         address,
         port: port.unwrap_or(if tls { 5671 } else { 5672 }),
@@ -130,11 +130,8 @@ pub async fn run(attempt: Attempt) -> Result<Tried, Error> {
     let busy = |_| Error::Busy { what: "other credentials are being tried", wait: BUSY_WAIT };
     let _turn = ATTEMPTS.try_acquire().map_err(busy)?;
     let began = Instant::now();
-    let verdict = attempt.run().await;
-    match verdict.finding {
-        Finding::BadAuthority => Err(Error::bad_value("ca", verdict.detail)),
-        finding => Ok(Tried { finding, detail: verdict.detail, took: began.elapsed() }),
-    }
+    let Verdict { finding, detail } = attempt.run().await.map_err(|why| Error::bad_value("ca", why))?;
+    Ok(Tried { finding, detail, took: began.elapsed() })
 }
 
 /// Checks that a text can be sent to the broker.

@@ -9,25 +9,13 @@ use crate::{Central, Error};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
-use zonepulse_model::{Settings, SettingsOverride};
+use zonepulse_model::{ChangedBy, Declaration, Settings, SettingsOverride};
 use zonepulse_store::{Entered, GlobalSettings};
 
 /// The setting that is never shown; only whether it is set.
 const PASSWORD: &str = "rabbitmq_password";
 /// Shown in its place: whether a password is set.
 pub const PASSWORD_SET: &str = "rabbitmq_password_set";
-
-/// Settings that only an administrator may change: destinations, the trust in them, and secrets.
-pub const FOR_ADMINISTRATORS: [&str; 8] = [
-    "api_url",
-    "verify_ca",
-    "rabbitmq_address",
-    "rabbitmq_port",
-    "rabbitmq_tls",
-    "rabbitmq_virtual_host",
-    "rabbitmq_user",
-    PASSWORD,
-];
 
 /// Settings to change, by name; `null` resets a setting to its default (RFC 7396). Debug output contains names only.
 #[derive(Clone, Default, PartialEq, Deserialize)]
@@ -92,8 +80,10 @@ pub fn entered(patch: &Patch) -> Entered {
 
 /// Rejects a patch by a user who is not an administrator if it contains settings for administrators only.
 pub fn check_allowed(patch: &Patch) -> Result<(), Error> {
-    match FOR_ADMINISTRATORS.into_iter().find(|name| patch.0.contains_key(*name)) {
-        Some(name) => Err(for_administrators(name)),
+    let is_refused =
+        |declared: &&Declaration| declared.changed_by == ChangedBy::Administrators && patch.0.contains_key(declared.name);
+    match Settings::DECLARED.iter().find(is_refused) {
+        Some(declared) => Err(for_administrators(declared.name)),
         None => Ok(()),
     }
 }
@@ -239,7 +229,17 @@ mod tests {
             "aggregated_retention_days",
             "overlapping_probes",
         ];
-        let told: BTreeSet<&str> = harmless.into_iter().chain(FOR_ADMINISTRATORS).collect();
+        let for_administrators = [
+            "api_url",
+            "verify_ca",
+            "rabbitmq_address",
+            "rabbitmq_port",
+            "rabbitmq_tls",
+            "rabbitmq_virtual_host",
+            "rabbitmq_user",
+            PASSWORD,
+        ];
+        let told: BTreeSet<&str> = harmless.into_iter().chain(for_administrators).collect();
         assert_eq!(told, Settings::NAMES.iter().copied().collect());
         for name in Settings::NAMES {
             let patch = Map::from_iter([((*name).to_owned(), Value::Null)]);

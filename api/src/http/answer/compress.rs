@@ -8,7 +8,8 @@
 //! Only answers to authenticated callers are compressed per request; public answers are compressed once (`packed`).
 //!
 //! The length of a compressed answer can reveal its content to an attacker who can repeatedly have a chosen text placed
-//! beside a secret. No secret here appears in two answers.
+//! beside a secret. No secret here appears in two answers, but for the token of a session against forged requests, whose
+//! answers are never compressed (`calls/session`).
 
 use super::negotiate::thousandths;
 use axum::body::{Body, Bytes, HttpBody};
@@ -56,13 +57,18 @@ impl Coding {
 
     /// The coding that a request prefers, if any.
     pub fn accepted(headers: &HeaderMap) -> Option<Coding> {
+        Coding::preferred(headers, &Coding::ALL)
+    }
+
+    /// The coding among these that a request prefers, if any.
+    pub fn preferred(headers: &HeaderMap, codings: &[Coding]) -> Option<Coding> {
         let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         let listed: Vec<(String, u16)> = lines.flat_map(|line| line.split(',')).filter_map(listed).collect();
         let weight = |name: &str| listed.iter().find(|(listed, _)| listed == name).map(|(_, weight)| *weight);
         let any = weight("*");
         let plain = weight("identity").unwrap_or(0);
         let mut best: Option<(u16, Coding)> = None;
-        for coding in Coding::ALL {
+        for &coding in codings {
             let alias = if coding == Coding::Gzip { weight("x-gzip") } else { None };
             let weight = weight(coding.as_str()).or(alias).or(any).unwrap_or(0);
             if weight > best.map_or(0, |(weight, _)| weight) {
@@ -118,6 +124,9 @@ fn is_compressible(headers: &HeaderMap) -> bool {
 /// Tells caches that the answer depends on `Accept-Encoding`.
 fn vary(headers: &mut HeaderMap) {
     let before = headers.get(VARY).and_then(|value| value.to_str().ok());
+    if before.is_some_and(|before| before.split(',').any(|name| name.trim().eq_ignore_ascii_case(ACCEPT_ENCODING.as_str()))) {
+        return;
+    }
     let all = before.map_or(ACCEPT_ENCODING.to_string(), |before| format!("{before}, {ACCEPT_ENCODING}"));
     if let Ok(value) = HeaderValue::try_from(all) {
         headers.insert(VARY, value);

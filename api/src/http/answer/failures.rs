@@ -24,10 +24,10 @@ impl From<Error> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let case = match &refusal {
-            Refusal::WrongPassword | Refusal::UnknownToken | Refusal::SpentToken => Case::NoCredentials,
+            Refusal::WrongPassword | Refusal::UnknownToken | Refusal::SpentToken | Refusal::EndedSession => Case::NoCredentials,
             Refusal::TooManyAttempts { .. } | Refusal::TooManyChecks => Case::TooManyAttempts,
-            Refusal::Busy => Case::Busy,
-            Refusal::Store(_) | Refusal::Thread(_) | Refusal::Ended => return Problem::internal(refusal),
+            Refusal::Busy | Refusal::TooManySessions => Case::Busy,
+            Refusal::Random(_) | Refusal::Store(_) | Refusal::Thread(_) | Refusal::Ended => return Problem::internal(refusal),
         };
         let problem = Problem::new(case, refusal.to_string());
         match refusal.wait() {
@@ -43,6 +43,9 @@ impl From<zonepulse_store::Error> for Problem {
         match error {
             Error::BadSetting { setting, reason } => Problem::parameter(setting, reason),
             Error::Missing(..) => Problem::new(Case::NotFound, error.to_string()),
+            Error::MassRemoval { .. } => {
+                Problem::new(Case::Conflict, format!("{error}: repeat it with confirm=true if that is what is meant"))
+            }
             Error::NameTaken(_) | Error::NameAlike(..) | Error::TooMany(..) | Error::LastAdministrator(_) => {
                 Problem::new(Case::Conflict, error.to_string())
             }
@@ -118,5 +121,6 @@ mod tests {
         assert_eq!(problem.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(problem, Problem::new(Case::TooManyAttempts, problem.detail()).retry_after_s(1));
         assert_eq!(Problem::from(Refusal::SpentToken).status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(Problem::from(Refusal::EndedSession).status(), StatusCode::UNAUTHORIZED);
     }
 }

@@ -9,5 +9,7 @@ pub mod packed;
 pub mod paging;
 pub mod problem;
 pub mod render;
+pub mod room;
 pub mod rows;
 mod spreadsheet;
+pub mod stream;

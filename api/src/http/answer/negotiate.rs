@@ -5,7 +5,9 @@
 //! `Accept` any format is acceptable.
 
 use super::problem::{Case, Problem};
-use crate::http::question::query_string::{Pairs, shown};
+use crate::http::question::groups::Escaping;
+use crate::http::question::query_string::Pairs;
+use crate::http::question::values::Escape;
 use axum::http::{HeaderMap, Uri, header};
 
 /// A format of an answer.
@@ -64,16 +66,6 @@ impl Format {
     }
 }
 
-/// How CSV texts are escaped.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Escape {
-    /// Not at all: for programs.
-    #[default]
-    None,
-    /// Texts that a spreadsheet would take for a formula are marked as text.
-    Spreadsheet,
-}
-
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output {
@@ -86,7 +78,10 @@ pub struct Output {
 impl Output {
     /// The output that a request asks for, from its headers and its parameter `escape`.
     pub fn asked(headers: &HeaderMap, uri: &Uri) -> Result<Output, Problem> {
-        let output = Output { format: Format::accepted(headers)?, escape: escape(uri)? };
+        let format = Format::accepted(headers)?;
+        // The other parameters are checked elsewhere.
+        let Escaping { escape } = Escaping::read(&Pairs::decoded(uri)?)?;
+        let output = Output { format, escape };
         if output.escape == Escape::Spreadsheet && output.format != Format::Csv {
             let media_type = output.format.media_type();
             let reason =
@@ -101,16 +96,6 @@ impl From<Format> for Output {
     fn from(format: Format) -> Self {
         Output { format, escape: Escape::None }
     }
-}
-
-/// How CSV texts are escaped. Reads only `escape`; the other parameters are checked elsewhere.
-fn escape(uri: &Uri) -> Result<Escape, Problem> {
-    let escape = Pairs::decoded(uri)?.one_with("escape", |text| match text {
-        "none" => Ok(Escape::None),
-        "spreadsheet" => Ok(Escape::Spreadsheet),
-        _ => Err(format!("{:?} is neither none nor spreadsheet", shown(text))),
-    })?;
-    Ok(escape.unwrap_or_default())
 }
 
 /// A media range with its weight in thousandths.

@@ -59,6 +59,8 @@ pub enum Case {
     NotFound,
     /// A page of another site caused the request.
     CrossSite,
+    /// Nothing proves that a page of this central made the request.
+    NotProven,
     /// The path with its parameters is longer than allowed.
     TargetTooLong,
     /// The path does not support this method.
@@ -101,6 +103,9 @@ impl Case {
                 (StatusCode::FORBIDDEN, "urn:zonepulse:problem:not-allowed", "These credentials do not allow this")
             }
             Case::CrossSite => (StatusCode::FORBIDDEN, "urn:zonepulse:problem:cross-site", "Another site caused the request"),
+            Case::NotProven => {
+                (StatusCode::FORBIDDEN, "urn:zonepulse:problem:not-proven", "The session does not prove that the page sent this")
+            }
             Case::TargetTooLong => (StatusCode::URI_TOO_LONG, "urn:zonepulse:problem:target-too-long", "The target is too long"),
             Case::NotFound => (StatusCode::NOT_FOUND, "urn:zonepulse:problem:not-found", "There is nothing here"),
             Case::MethodNotAllowed => (

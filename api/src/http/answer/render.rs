@@ -5,8 +5,9 @@
 //! in UTC with `Z`, with milliseconds unless they are zero.
 
 use super::json::Plain;
-use super::negotiate::{Escape, Format, Output};
+use super::negotiate::{Format, Output};
 use super::spreadsheet;
+use crate::http::question::values::Escape;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;

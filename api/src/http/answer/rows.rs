@@ -27,10 +27,15 @@ pub async fn respond(
         engine.aside(move || render(output, &schema, &batches)).await?
     };
     let body = body.map_err(Problem::internal)?;
+    Ok(paged(body, output, Rows { offset: page.offset, count, total }, range, uri))
+}
+
+/// An answer with these rows.
+pub fn paged(body: impl IntoResponse, output: Output, rows: Rows, range: TimeRange, uri: &Uri) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(output.format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
-    paging::tell(headers, Rows { offset: page.offset, count, total }, range, uri);
-    Ok(response)
+    paging::tell(headers, rows, range, uri);
+    response
 }

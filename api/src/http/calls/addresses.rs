@@ -1,9 +1,10 @@
-//! `GET /api/v2/monitoring/pvips`: where probes find this central.
+//! `GET /api/v2/monitoring/pvips`: the addresses at which probes can reach this central.
 
 use crate::http::answer::listing;
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
-use crate::http::question::parameters::Listed;
+use crate::http::question::groups::Slice;
+use crate::http::question::parameters;
 use crate::http::state::App;
 use axum::extract::State;
 use axum::http::Uri;
@@ -19,13 +20,13 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(list))
 }
 
-/// An address at which probes may find this central.
+/// An address at which probes can reach this central.
 #[derive(Serialize, ToSchema)]
 struct AddressRow {
     /// The address.
     #[schema(example = "https://192.0.2.1:8053")]
     url: String,
-    /// Whether the configuration says so, or it is an address of this machine on which the central listens.
+    /// Whether it comes from the configuration, or is an address of this machine on which the central listens.
     source: Source,
 }
 
@@ -46,19 +47,17 @@ impl From<addresses::Address> for AddressRow {
     }
 }
 
-/// Where probes find this central
+/// List the central's addresses
 ///
-/// What the configuration says, and the addresses of this machine's interfaces on which it listens.
+/// Where probes can reach this central: the configured addresses, and those of this machine's interfaces on which it
+/// listens.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/pvips", operation_id = "pvips", tag = "Monitoring",
-    params(
-        ("offset" = Option<u64>, Query, description = "How many rows to skip.", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many rows to give; 1000 unless told otherwise.", maximum = 100000),
-    ),
+    params(Slice),
     responses((status = 200, description = "The addresses.", body = Vec<AddressRow>)),
 )]
 async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let page = Listed::read(&uri, &[])?;
+    let page = parameters::slice(&uri)?;
     let found = blocking(move || Ok::<_, Problem>(app.central().addresses().all())).await?;
     Ok(listing::page(found.into_iter().map(AddressRow::from).collect(), &page, &uri))
 }

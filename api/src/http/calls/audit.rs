@@ -3,7 +3,8 @@
 use crate::http::answer::listing;
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
-use crate::http::question::parameters::Listed;
+use crate::http::question::groups::Slice;
+use crate::http::question::parameters;
 use crate::http::state::App;
 use axum::extract::State;
 use axum::http::Uri;
@@ -20,43 +21,40 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(list))
 }
 
-/// A change that somebody made.
+/// A change.
 #[derive(Serialize, ToSchema)]
 struct AuditRow {
-    /// Its number; rises by one.
+    /// Its number, which increases by one.
     id: u64,
-    /// When.
+    /// When it was made.
     #[schema(format = DateTime)]
     time: String,
-    /// Who: a user, a server's probe, or the command line.
+    /// Who made it: a user, a server's probe, or the command line.
     who: String,
-    /// From where.
+    /// Where it came from.
     from: String,
     /// What was done.
     #[schema(example = "server.change")]
     action: String,
-    /// To what.
+    /// What was changed.
     #[schema(example = "server 1, \"ns1\"")]
     what: String,
-    /// What differs, as it was; null when there was nothing. Of secrets it is only told that they are others.
+    /// The changed values as they were; null if there were none. Secrets are not shown, only that they changed.
     before: Value,
-    /// What differs, as it is now; null when there is nothing.
+    /// The changed values as they are now; null if there are none.
     after: Value,
 }
 
 /// Read the audit log
 ///
-/// Every change of servers, settings and users, the newest first. The last 10000 are kept.
+/// Every change of servers, settings and users, newest first. The last 10000 are kept.
 #[utoipa::path(
     get, path = "/api/v2/audit", operation_id = "audit", tag = "Users",
-    params(
-        ("offset" = Option<u64>, Query, description = "How many rows to skip.", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many rows to give; 1000 unless told otherwise.", maximum = 100000),
-    ),
+    params(Slice),
     responses((status = 200, description = "The changes.", body = Vec<AuditRow>)),
 )]
 async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let page = Listed::read(&uri, &[])?;
+    let page = parameters::slice(&uri)?;
     let (offset, limit) = (page.offset, usize::try_from(page.limit).map_err(Problem::internal)?);
     let (entries, total) = blocking(move || app.central().store().registry().audit(offset, limit)).await?;
     let row = |entry: zonepulse_store::AuditEntry| AuditRow {

@@ -1,9 +1,7 @@
-//! `POST /api/v2/batches`: where probes send what they counted.
+//! `POST /api/v2/batches`: receives batches from probes.
 //!
-//! The answer tells a probe what to do: 204 is "it is on disk, forget it",
-//! whether now or when it came before; 400, 413 and 415 are "never again, put
-//! it aside"; 401 and 403 are "the credentials are wrong, keep it"; all others
-//! are "keep it and come again".
+//! The status tells a probe what to do. 204: the batch is on disk, now or from before; delete it. 400, 413 and 415: it will
+//! never be accepted; set it aside. 401 and 403: the credentials are wrong; keep it. Any other: keep it and try again.
 
 use crate::http::answer::problem::{Case, Problem};
 use crate::http::question::body::{self, media_type};
@@ -28,23 +26,22 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Send a batch
 ///
-/// For probes, with the token of the server that the batch is about. The batch
-/// is on disk when 204 comes. A batch that was received before changes nothing
-/// and gives 204 too, so sending again is always safe.
+/// For probes, with the token of the server that the batch is about. When 204 arrives, the batch is on disk. Sending a
+/// batch that was already received changes nothing and also yields 204, so retrying is always safe.
 #[utoipa::path(
     post, path = "/api/v2/batches", operation_id = "send_batch", tag = "Probes",
     request_body(
         content_type = "application/vnd.zonepulse.batch",
-        description = "One encoded batch: the hits of a server in an interval, with what was lost."
+        description = "One encoded batch: the hits of a server in an interval, and what was lost."
     ),
     responses(
         (status = 204, description = "The batch is on disk, now or from before.",
-            headers(("X-Zonepulse-Kept-From" = String, description = "Since when raw points of the server are answered, a space, and since when roll-ups and reports are, Unix seconds: what began before counts in totals only. A later version may say more after another space."))),
-        (status = 400, description = "The batch is malformed, comes too late, tells of a time too long ago, or another probe covers its time and a time counts once (`overlapping_probes`). Sending it again is useless: keep it aside.", body = Problem, content_type = "application/problem+json"),
+            headers(("X-Zonepulse-Kept-From" = String, description = "The times, in Unix seconds and separated by a space, since which the server's raw points, and its roll-ups and reports, are kept: anything earlier counts only in totals. Later versions may append more after another space."))),
+        (status = 400, description = "The batch is malformed, too late, or covers a time too long ago; or another probe covers the same time, and each time counts only once (`overlapping_probes`). Do not send it again: set it aside.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "A user's credentials, or the token of another server.", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The batch is larger than the central takes.", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not a batch, or of a version that this central does not know.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The server is busy, or the batch is of a time that its clock has yet to come to (`urn:zonepulse:problem:ahead`): keep it and send it again; `Retry-After` says when.", body = Problem, content_type = "application/problem+json",
+        (status = 413, description = "The batch is larger than the central accepts.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not a batch, or of a version unknown to this central.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The central is busy, or the batch covers a time that is still in the future by its clock (`urn:zonepulse:problem:ahead`): keep it and send it again; `Retry-After` says when.", body = Problem, content_type = "application/problem+json",
             headers(("Retry-After" = String, description = "Seconds to wait."))),
     ),
 )]

@@ -1,45 +1,30 @@
-//! `POST /api/v2/monitoring/testrabbitmqcred`: would a probe get its batches through RabbitMQ?
+//! `POST /api/v2/monitoring/testrabbitmqcred`: tests whether a probe could send its batches through RabbitMQ.
 
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
-use crate::http::question::body::Members;
+use crate::http::question::body::{Given, Members, body};
 use crate::http::question::parameters;
 use crate::http::state::App;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 use std::time::Duration;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_central::servers::broker_trial::{self, Given, Tried};
+use zonepulse_central::servers::broker_trial::{self, Broker, Tried};
 use zonepulse_ingest::amqp::trial::{Attempt, Finding};
 use zonepulse_model::Settings;
 use zonepulse_private::Secret;
 use zonepulse_renamed::Renamed;
 
-/// What a body may have; a setting has its name.
-const MEMBERS: [&str; 10] = [
-    "server_id",
-    "rabbitmq_address",
-    "rabbitmq_port",
-    "rabbitmq_user",
-    "rabbitmq_password",
-    "rabbitmq_virtual_host",
-    "rabbitmq_tls",
-    "verify_ca",
-    "ca",
-    "timeout_ms",
-];
-/// What is as stored when a server is named.
-const STORED: [&str; 6] =
-    ["rabbitmq_address", "rabbitmq_port", "rabbitmq_user", "rabbitmq_virtual_host", "rabbitmq_tls", "verify_ca"];
-/// The release after this one, which refuses old names.
+/// The next release, which refuses old names.
 const NEXT: &str = "0.2";
-/// What has another name than in the release before.
+/// Members renamed since the previous release.
 pub const RENAMED: [Renamed; 6] = [
     Renamed::key("address", "rabbitmq_address", NEXT),
     Renamed::key("port", "rabbitmq_port", NEXT),
@@ -54,173 +39,150 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(test))
 }
 
-/// What to try.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-struct TrialBody {
-    /// The server whose settings are tried, with the password that is stored. All other settings are then as they are
-    /// stored, and may not be given.
-    #[schema(minimum = 1)]
-    server_id: Option<u32>,
-    /// The broker's FQDN or IP address; needed without `server_id`.
-    #[schema(example = "broker.example")]
-    rabbitmq_address: Option<String>,
-    /// Its port; without one 5672, or 5671 with TLS.
-    rabbitmq_port: Option<u16>,
-    /// The user; needed without `server_id`.
-    rabbitmq_user: Option<String>,
-    /// The password; needed without `server_id`.
-    #[schema(write_only)]
-    rabbitmq_password: Option<String>,
-    /// The virtual host; without one `/`.
-    rabbitmq_virtual_host: Option<String>,
-    /// Whether to use TLS.
-    rabbitmq_tls: Option<bool>,
-    /// Whether the certificate is verified; without it, it is.
-    verify_ca: Option<bool>,
-    /// The authorities whose certificates are believed, in PEM; without them those that the central's machine trusts. With
-    /// `server_id` it needs `rabbitmq_password`: a stored one is not shown to whoever these vouch for.
-    ca: Option<String>,
-    /// For how long to try, milliseconds; without it the setting `api_timeout_ms`.
-    #[schema(minimum = 10, maximum = 30000)]
-    timeout_ms: Option<u64>,
+body! {
+    /// The broker and credentials to test.
+    struct TrialBody {
+        /// The server whose settings are tested, with the stored password. All other settings are then the stored ones and must
+        /// be omitted.
+        #[schema(minimum = 1)]
+        server_id: Option<u32> = optional,
+        /// The broker's FQDN or IP address; required without `server_id`.
+        #[schema(value_type = Option<String>, example = "broker.example")]
+        rabbitmq_address: Given<String> = given,
+        /// Its port; by default 5672, or 5671 with TLS.
+        #[schema(value_type = Option<u16>)]
+        rabbitmq_port: Given<u16> = given,
+        /// The user; required without `server_id`.
+        #[schema(value_type = Option<String>)]
+        rabbitmq_user: Given<String> = given,
+        /// The password; required without `server_id`.
+        #[schema(value_type = Option<String>, write_only)]
+        rabbitmq_password: Given<Secret> = given,
+        /// The virtual host; `/` by default.
+        #[schema(value_type = Option<String>)]
+        rabbitmq_virtual_host: Given<String> = given,
+        /// Whether to use TLS.
+        #[schema(value_type = Option<bool>)]
+        rabbitmq_tls: Given<bool> = given,
+        /// Whether to verify the certificate; true by default.
+        #[schema(value_type = Option<bool>)]
+        verify_ca: Given<bool> = given,
+        /// The trusted certificate authorities, in PEM; by default, those that the central's machine trusts. With `server_id` it
+        /// requires `rabbitmq_password`: the stored password is not disclosed to a broker that other authorities vouch for.
+        ca: Option<String> = optional,
+        /// The timeout, milliseconds; by default the setting `api_timeout_ms`.
+        #[schema(minimum = 10, maximum = 30000)]
+        timeout_ms: Option<u64> = optional,
+    }
 }
 
-/// What was found.
+/// The result of a test.
 #[derive(Serialize, ToSchema)]
 struct TrialAnswer {
-    /// Whether a probe could send there.
+    /// Whether a probe could send batches there.
     success: bool,
     // Without words of its own: beside an inlined type they would become an object, which a word is not.
     #[schema(inline)]
     outcome: Outcome,
-    /// The same in words, with what the broker says.
+    /// The outcome in words, including the broker's message.
     detail: String,
     /// How long it took, milliseconds.
     duration_ms: u64,
-    /// What the next release refuses of the request; absent when there is nothing.
+    /// What the next release will refuse of the request; absent if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     warnings: Vec<String>,
 }
 
-/// What was found, for programs.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    /// It works.
-    Success,
-    /// No address is known for the name.
-    NameNotFound,
-    /// Nobody listens at the port.
-    ConnectionRefused,
-    /// The network does not lead there.
-    Unreachable,
-    /// It was not over in time; `detail` says which step.
-    TimedOut,
-    /// What answers does not speak TLS.
-    NotTls,
-    /// The certificate is not from an authority that is believed.
-    UnknownIssuer,
-    /// The certificate has expired, or is of a time to come.
-    CertificateExpired,
-    /// The certificate is for other names.
-    WrongName,
-    /// TLS fails in another way.
-    TlsFailed,
-    /// What answers does not speak AMQP 0.9.1.
-    NotAmqp,
-    /// User or password is wrong, or the user may not log in from here.
-    AccessRefused,
-    /// There is no such virtual host.
-    VirtualHostNotFound,
-    /// The user may not use the virtual host.
-    VirtualHostRefused,
-    /// The broker refuses for another reason.
-    Refused,
+/// The outcome, for programs.
+struct Outcome(Finding);
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
 }
 
-/// Try RabbitMQ credentials
+impl PartialSchema for Outcome {
+    fn schema() -> RefOr<Schema> {
+        let words = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Finding::ALL.map(Finding::as_str)));
+        words.description(Some("The outcome, for programs.")).build().into()
+    }
+}
+
+impl ToSchema for Outcome {}
+
+/// Test RabbitMQ credentials
 ///
-/// Does what a probe would do (find the name, connect, TLS, log in, open the virtual host) and says
-/// which step fails and why. Nothing is kept and nothing is sent but what logs in. Not being able to
-/// is an answer, not an error: 200, and `success` is false. With `server_id` alone, the settings that hold for a
-/// server are tried, without entering its password again. Members without `rabbitmq_`, as the release before called
-/// them, are taken with a warning.
+/// Does what a probe would do (resolve the name, connect, negotiate TLS, log in, open the virtual host) and says which step
+/// fails and why. Nothing is stored, and nothing is sent except what logging in requires. A failure is a result, not an
+/// error: the status is 200, and `success` is false. With `server_id` alone, the settings in effect for a server are
+/// tested, without entering its password again. The members' names of the previous release, without `rabbitmq_`, are
+/// accepted with a warning.
 #[utoipa::path(
     post, path = "/api/v2/monitoring/testrabbitmqcred", operation_id = "test_rabbitmq_credentials", tag = "Servers",
-    request_body(content = TrialBody, description = "Where the broker is, and as whom to speak to it."),
-    responses((status = 200, description = "What was found.", body = TrialAnswer)),
+    request_body(content = TrialBody, description = "The broker and the credentials."),
+    responses((status = 200, description = "The result.", body = TrialAnswer)),
 )]
 async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Json<TrialAnswer>, Problem> {
     parameters::none(&uri)?;
-    let (mut members, warnings) = Members::read_renamed(&headers, body, &MEMBERS, &RENAMED).await?;
-    let server_id: Option<Option<u32>> = members.take("server_id")?;
-    let known = blocking(move || broker_trial::known(app.central(), server_id.flatten())).await?;
-    let timeout_ms: Option<Option<u64>> = members.take("timeout_ms")?;
-    let timeout = known.timeout(timeout_ms.flatten())?;
+    let (mut members, warnings) = Members::read_renamed(&headers, body, TrialBody::MEMBERS, &RENAMED).await?;
+    let body = TrialBody::read(&mut members)?;
+    let server_id = body.server_id;
+    let known = blocking(move || broker_trial::known(app.central(), server_id)).await?;
+    let timeout = known.timeout(body.timeout_ms)?;
     let attempt = match known.stored {
-        Some(stored) => as_stored(&mut members, stored, timeout)?,
-        None => broker_trial::as_given(given(&mut members)?, timeout)?,
+        Some(stored) => body.over_stored(stored, timeout)?,
+        None => broker_trial::as_given(body.broker()?, timeout)?,
     };
     let Tried { finding, detail, took } = broker_trial::run(attempt).await?;
     let success = finding == Finding::Success;
-    Ok(Json(TrialAnswer { success, outcome: Outcome::of(finding), detail, duration_ms: took.as_millis() as u64, warnings }))
+    Ok(Json(TrialAnswer { success, outcome: Outcome(finding), detail, duration_ms: took.as_millis() as u64, warnings }))
 }
 
-impl Outcome {
-    fn of(finding: Finding) -> Self {
-        match finding {
-            Finding::Success => Outcome::Success,
-            Finding::NameNotFound => Outcome::NameNotFound,
-            Finding::ConnectionRefused => Outcome::ConnectionRefused,
-            Finding::Unreachable => Outcome::Unreachable,
-            Finding::TimedOut => Outcome::TimedOut,
-            Finding::NotTls => Outcome::NotTls,
-            Finding::UnknownIssuer => Outcome::UnknownIssuer,
-            Finding::CertificateExpired => Outcome::CertificateExpired,
-            Finding::WrongName => Outcome::WrongName,
-            // An authority that is none is refused before it is tried.
-            Finding::TlsFailed | Finding::BadAuthority => Outcome::TlsFailed,
-            Finding::NotAmqp => Outcome::NotAmqp,
-            Finding::AccessRefused => Outcome::AccessRefused,
-            Finding::VirtualHostNotFound => Outcome::VirtualHostNotFound,
-            Finding::VirtualHostRefused => Outcome::VirtualHostRefused,
-            Finding::Refused => Outcome::Refused,
-        }
-    }
-}
-
-/// What holds for a server.
-fn as_stored(members: &mut Members, stored: Settings, timeout: Duration) -> Result<Attempt, Problem> {
-    for name in STORED {
-        if members.take::<Value>(name)?.is_some() {
+impl TrialBody {
+    /// An attempt with a server's stored settings.
+    fn over_stored(self, stored: Settings, timeout: Duration) -> Result<Attempt, Problem> {
+        let given = [
+            ("rabbitmq_address", self.rabbitmq_address.is_given()),
+            ("rabbitmq_port", self.rabbitmq_port.is_given()),
+            ("rabbitmq_user", self.rabbitmq_user.is_given()),
+            ("rabbitmq_virtual_host", self.rabbitmq_virtual_host.is_given()),
+            ("rabbitmq_tls", self.rabbitmq_tls.is_given()),
+            ("verify_ca", self.verify_ca.is_given()),
+        ];
+        if let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
             return Err(Problem::parameter(name, "with server_id it is the stored one: leave it out"));
         }
+        Ok(broker_trial::as_stored(stored, self.rabbitmq_password.value(), self.ca, timeout)?)
     }
-    let password: Option<Option<Secret>> = members.take("rabbitmq_password")?;
-    let authority: Option<Option<String>> = members.take("ca")?;
-    Ok(broker_trial::as_stored(stored, password.flatten(), authority.flatten(), timeout)?)
+
+    /// The broker that the request names.
+    fn broker(self) -> Result<Broker, Problem> {
+        Ok(Broker {
+            address: broker_trial::checked("rabbitmq_address", self.rabbitmq_address.needed("rabbitmq_address")?)?,
+            user: broker_trial::checked("rabbitmq_user", self.rabbitmq_user.needed("rabbitmq_user")?)?,
+            password: broker_trial::checked_secret("rabbitmq_password", self.rabbitmq_password.needed("rabbitmq_password")?)?,
+            port: self.rabbitmq_port.value(),
+            virtual_host: self.rabbitmq_virtual_host.value(),
+            tls: self.rabbitmq_tls.value().unwrap_or(false),
+            verify_ca: self.verify_ca.value().unwrap_or(true),
+            authority: self.ca,
+        })
+    }
 }
 
-/// What the request says.
-fn given(members: &mut Members) -> Result<Given, Problem> {
-    let address = broker_trial::checked("rabbitmq_address", members.required("rabbitmq_address")?)?;
-    let user = broker_trial::checked("rabbitmq_user", members.required("rabbitmq_user")?)?;
-    let password = broker_trial::checked_secret("rabbitmq_password", members.required("rabbitmq_password")?)?;
-    let tls = members.take("rabbitmq_tls")?.unwrap_or(false);
-    let verify_ca: Option<Option<bool>> = members.take("verify_ca")?;
-    let authority: Option<Option<String>> = members.take("ca")?;
-    let port: Option<Option<u16>> = members.take("rabbitmq_port")?;
-    let virtual_host: Option<Option<String>> = members.take("rabbitmq_virtual_host")?;
-    Ok(Given {
-        address,
-        port: port.flatten(),
-        user,
-        password,
-        virtual_host: virtual_host.flatten(),
-        tls,
-        verify_ca: verify_ca.flatten().unwrap_or(true),
-        authority: authority.flatten(),
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_written_and_described_in_its_word() {
+        let schema = serde_json::to_value(Outcome::schema()).unwrap();
+        let words: Vec<&str> = schema["enum"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+        assert_eq!(words, Finding::ALL.map(Finding::as_str));
+        for finding in Finding::ALL {
+            assert_eq!(serde_json::to_value(Outcome(finding)).unwrap(), finding.as_str());
+        }
+    }
 }

@@ -1,8 +1,7 @@
-//! `/healthz` and `/readyz`: for whatever starts, watches and replaces a central.
+//! `/healthz` and `/readyz`: for service managers, monitors and load balancers.
 //!
-//! Two questions that are not one. A central whose disk is full is alive:
-//! starting it again would help nobody. It is not ready, so whoever balances
-//! load, or waits for a start to be over, should wait.
+//! Alive is not ready. A central whose disk is full is alive: restarting it would not help. It is not ready, so a load
+//! balancer, or a script that waits for it to start, should wait.
 
 use crate::http::answer::problem::{Case, Problem};
 use crate::http::state::App;
@@ -14,12 +13,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zonepulse_central::readiness;
 
-/// The routes, for everybody.
+/// The routes, for everyone.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(alive)).routes(routes!(ready))
 }
 
-/// That all is well.
+/// A positive answer.
 #[derive(Serialize, ToSchema)]
 struct Health {
     /// `ok`.
@@ -28,9 +27,9 @@ struct Health {
 
 const OK: Health = Health { status: "ok" };
 
-/// Is it alive?
+/// Check liveness
 ///
-/// 200 as long as the central answers at all. Needs no credentials.
+/// 200 as long as the central answers at all. No credentials are required.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "health", tag = "Service",
     responses((status = 200, description = "It is alive.", content_type = "application/json", body = Health, example = json!({"status": "ok"}))),
@@ -39,16 +38,16 @@ async fn alive() -> Json<Health> {
     Json(OK)
 }
 
-/// Is it ready?
+/// Check readiness
 ///
-/// 200 when the store answers, its disk has room, batches can be written and, if a broker
-/// is configured, are taken from its queue; otherwise 503, and `detail` says what is missing,
-/// for a full disk with the bytes that are free and those that are needed. Needs no credentials.
+/// 200 if the store answers, its disk has room, batches can be written and, if a broker is configured, are consumed from its
+/// queue; otherwise 503, with what is missing in `detail`: for a full disk, the free bytes and the required ones. No
+/// credentials are required.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready", tag = "Service",
     responses(
         (status = 200, description = "It is ready.", content_type = "application/json", body = Health, example = json!({"status": "ok"})),
-        (status = 503, description = "It is not, for the reasons in `detail`.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is not ready, for the reasons in `detail`.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {

@@ -1,4 +1,4 @@
-//! `/metrics`: how the central itself is doing, for Prometheus.
+//! `/metrics`: the state of the central itself, for Prometheus.
 
 use crate::http::answer::problem::Problem;
 use crate::http::question::parameters;
@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What the text of an answer is called.
+/// The media type of the answer.
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes, for users.
@@ -19,10 +19,8 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Metrics for Prometheus
 ///
-/// How the central itself is doing: batches, points, queues, sizes of the
-/// store, room on the disk, questions, requests. With `metrics.listen` in the
-/// configuration they are at an address of their own as well, where no
-/// credentials are needed.
+/// The state of the central itself: batches, points, queues, sizes of the store, free disk space, queries, requests. With
+/// `metrics.listen` in the configuration, they are also available at an address of their own, without credentials.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "Service",
     responses((status = 200, description = "The metrics.", content_type = "application/openmetrics-text", body = String)),

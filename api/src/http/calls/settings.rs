@@ -1,4 +1,4 @@
-//! `GET` and `PATCH /api/v2/settings`: what is set for all servers; and how settings are described, there and at a server.
+//! `GET` and `PATCH /api/v2/settings`: the settings for all servers.
 
 use super::settings_schema::{EffectiveSettings, SettingsSet};
 use crate::http::answer::problem::Problem;
@@ -18,25 +18,25 @@ use utoipa_axum::routes;
 use zonepulse_central::rights::Caller;
 use zonepulse_central::servers::settings::{self, Global, shown, shown_override};
 
-/// What reads.
+/// The route for reading.
 pub fn reading() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(read))
 }
 
-/// What changes, for administrators.
+/// The route for changing, for administrators.
 pub fn changing() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(change))
 }
 
-/// What is set for all servers.
+/// The settings for all servers.
 #[derive(Serialize, ToSchema)]
 struct GlobalAnswer {
-    /// Rises with every change of a setting, of all servers or of one.
+    /// Increases with every change of a setting, whether for all servers or for one.
     settings_version: u64,
-    /// What is set for all servers.
+    /// The settings as set for all servers.
     #[schema(value_type = SettingsSet)]
     settings: Value,
-    /// What holds for a server that has nothing set for itself.
+    /// The settings in effect for a server without settings of its own.
     #[schema(value_type = EffectiveSettings)]
     effective_settings: Value,
 }
@@ -53,7 +53,7 @@ impl GlobalAnswer {
 
 /// Read the global settings
 ///
-/// What is set for all servers, and what holds for those that have nothing set for themselves.
+/// The settings for all servers, and those in effect for servers without settings of their own.
 #[utoipa::path(
     get, path = "/api/v2/settings", operation_id = "settings", tag = "Servers",
     responses((status = 200, description = "The settings.", body = GlobalAnswer)),
@@ -65,15 +65,14 @@ async fn read(State(app): State<App>, uri: Uri) -> Result<Json<GlobalAnswer>, Pr
 
 /// Change the global settings
 ///
-/// A setting that is absent stays as it is; `null` puts it back to its default (RFC 7396). Retention
-/// counts from the next question on, everything else from a probe's next heartbeat on. Settings that
-/// cannot hold together, of any server, are refused, and nothing is changed. A change that would send the
-/// broker's password elsewhere or less safely (another address, port or user, no TLS, no verification) needs
-/// `rabbitmq_password` in the same request.
+/// Absent settings are unchanged; `null` resets one to its default (RFC 7396). Retention applies from the next query on,
+/// everything else from a probe's next heartbeat on. If the settings would be invalid together for any server, they are
+/// refused and nothing changes. A change that would send the broker's password elsewhere or less securely (another address,
+/// port or user, no TLS, no verification) must contain `rabbitmq_password`.
 #[utoipa::path(
     patch, path = "/api/v2/settings", operation_id = "change_settings", tag = "Servers",
-    request_body(content = SettingsSet, description = "What is to be set."),
-    responses((status = 200, description = "The settings as they are now.", body = GlobalAnswer)),
+    request_body(content = SettingsSet, description = "The settings to change."),
+    responses((status = 200, description = "The changed settings.", body = GlobalAnswer)),
 )]
 async fn change(
     State(app): State<App>,

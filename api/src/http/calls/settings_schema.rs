@@ -12,16 +12,15 @@ use zonepulse_model::{Allowed, Declaration, Interval, Settings};
 /// An example of an address of an API.
 const URL: &str = "https://central.example:8053";
 
-/// The settings that are set, for all servers or for one.
+/// Settings as set, for all servers or for one.
 pub struct SettingsSet;
 
-/// The settings that hold.
+/// Settings in effect.
 pub struct EffectiveSettings;
 
 impl PartialSchema for SettingsSet {
     fn schema() -> RefOr<Schema> {
-        let description =
-            "The settings that are set here; one that is absent or null has its default, or a server the value for all servers.";
+        let description = "The settings as set here; for one that is absent or null, the default applies, or for a server the value for all servers.";
         let all = ObjectBuilder::new().description(Some(description));
         let all = Settings::DECLARED.iter().fold(all, |all, declared| all.property(declared.name, nullable(declared)));
         let is_set = ObjectBuilder::new()
@@ -34,7 +33,8 @@ impl PartialSchema for SettingsSet {
 
 impl PartialSchema for EffectiveSettings {
     fn schema() -> RefOr<Schema> {
-        let description = "What holds: the defaults, overlaid by what is set for all, overlaid by what is set for a server.";
+        let description =
+            "The settings in effect: the defaults, overridden by those for all servers, overridden by those of a server.";
         let all = ObjectBuilder::new().description(Some(description));
         let is_shown = |declared: &&Declaration| declared.allowed != Allowed::Secret;
         let all = Settings::DECLARED.iter().filter(is_shown).fold(all, |all, declared| {
@@ -63,7 +63,7 @@ impl ToSchema for EffectiveSettings {
     }
 }
 
-/// The types of settings that are one of a few words.
+/// The types of settings that have a fixed set of words.
 fn choices() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     Settings::DECLARED.iter().filter_map(|declared| match declared.allowed {
         Allowed::Choice { name, words } => {

@@ -1,13 +1,14 @@
-//! `/api/v2/users`: who may ask, and change what.
+//! `/api/v2/users`: users, their rights and tokens.
 //!
-//! Administrators manage users. Everybody may give themselves another password
-//! and tokens. A password or token that is made up is shown this once.
+//! Administrators manage users. Every user may change their own password and create tokens. A generated password or
+//! token is shown only once.
 
 use crate::http::answer::listing;
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
 use crate::http::question::body::{Members, body};
-use crate::http::question::parameters::{self, Listed};
+use crate::http::question::groups::Slice;
+use crate::http::question::parameters;
 use crate::http::state::App;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -27,12 +28,12 @@ use zonepulse_central::time::text;
 use zonepulse_private::Secret;
 use zonepulse_store::{Rights, User, UserToken};
 
-/// What administrators call.
+/// The routes for administrators.
 pub fn managing() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(list)).routes(routes!(create)).routes(routes!(remove))
 }
 
-/// What a user may do for themselves, and administrators for all.
+/// What users may do for themselves, and administrators for everyone.
 pub fn own() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(read))
@@ -41,41 +42,49 @@ pub fn own() -> OpenApiRouter<App> {
         .routes(routes!(remove_token))
 }
 
-/// What a user may do who is no administrator.
+/// What a user who is not an administrator may do.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-struct RightsBody {
-    /// Ask the monitoring API.
+pub(super) struct RightsBody {
+    /// Use the monitoring API.
     monitoring: bool,
-    /// Make servers.
+    /// Create servers.
     server_create: bool,
-    /// See how servers are set up.
+    /// See the configuration of servers.
     server_read: bool,
     /// Change servers.
     server_update: bool,
     /// Remove servers.
     server_delete: bool,
+    /// Add, load, change and remove zones, and what is said of their resources.
+    zones: bool,
+    /// Plan the deletion of records.
+    retirement: bool,
 }
 
 impl From<Rights> for RightsBody {
     fn from(rights: Rights) -> Self {
-        let Rights { monitoring, server_create, server_read, server_update, server_delete } = rights;
-        RightsBody { monitoring, server_create, server_read, server_update, server_delete }
+        let Rights { monitoring, server_create, server_read, server_update, server_delete, zones, retirement } = rights;
+        RightsBody { monitoring, server_create, server_read, server_update, server_delete, zones, retirement }
     }
 }
 
 body! {
-    /// Rights to be given or taken; what is absent stays as it is.
+    /// Rights to grant or revoke; an absent one is unchanged.
     struct RightsChange {
-        /// Ask the monitoring API.
+        /// Use the monitoring API.
         monitoring: Option<bool> = take,
-        /// Make servers.
+        /// Create servers.
         server_create: Option<bool> = take,
-        /// See how servers are set up.
+        /// See the configuration of servers.
         server_read: Option<bool> = take,
         /// Change servers.
         server_update: Option<bool> = take,
         /// Remove servers.
         server_delete: Option<bool> = take,
+        /// Add, load, change and remove zones, and what is said of their resources.
+        zones: Option<bool> = take,
+        /// Plan the deletion of records.
+        retirement: Option<bool> = take,
     }
 }
 
@@ -87,8 +96,8 @@ impl RightsChange {
 
 impl From<RightsChange> for users::RightsChange {
     fn from(change: RightsChange) -> Self {
-        let RightsChange { monitoring, server_create, server_read, server_update, server_delete } = change;
-        users::RightsChange { monitoring, server_create, server_read, server_update, server_delete }
+        let RightsChange { monitoring, server_create, server_read, server_update, server_delete, zones, retirement } = change;
+        users::RightsChange { monitoring, server_create, server_read, server_update, server_delete, zones, retirement }
     }
 }
 
@@ -97,14 +106,14 @@ impl From<RightsChange> for users::RightsChange {
 struct UserBody {
     /// The name to log in with.
     user: String,
-    /// Whether everything is allowed.
+    /// Whether the user is an administrator, who may do everything.
     administrator: bool,
-    /// What is allowed otherwise.
+    /// The rights of a user who is not an administrator.
     rights: RightsBody,
-    /// When the user was made.
+    /// When the user was created.
     #[schema(format = DateTime)]
     created: String,
-    /// The user's tokens; the secrets themselves are nowhere.
+    /// The user's tokens, without the secrets, which are not stored.
     tokens: Vec<TokenBody>,
 }
 
@@ -115,10 +124,10 @@ struct TokenBody {
     token_id: u32,
     /// What it is for.
     name: String,
-    /// When it was made.
+    /// When it was created.
     #[schema(format = DateTime)]
     created: String,
-    /// Until when it can be used; null for ever.
+    /// When it expires; null if it does not.
     #[schema(format = DateTime, required)]
     expires: Option<String>,
 }
@@ -143,42 +152,43 @@ impl From<UserToken> for TokenBody {
 }
 
 body! {
-    /// A user to be made.
+    /// A new user.
     struct NewUserBody {
-        /// The name to log in with, which no other user's looks like: 1 to 128 bytes without colon, slash or anything invisible.
+        /// The name to log in with, which must not look like another user's: 1 to 128 bytes without colons, slashes and
+        /// invisible characters.
         #[schema(min_length = 1, max_length = 128, pattern = "^[^:/]*$")]
         user: String = required,
-        /// The password; without one, one is made up.
+        /// The password; generated by default.
         #[schema(value_type = Option<String>, write_only, min_length = 8, max_length = 1000)]
         password: Option<Secret> = optional,
-        /// Whether everything is allowed; no, unless told otherwise.
+        /// Whether the user is an administrator, who may do everything; false by default.
         administrator: Option<bool> = take,
-        /// What is allowed otherwise: `monitoring` and `server_read`, unless told otherwise.
+        /// The rights of a user who is not an administrator; `monitoring` and `server_read` by default.
         #[schema(value_type = Option<RightsChange>)]
         rights: Option<Map<String, Value>> = take,
     }
 }
 
 body! {
-    /// What is to be different of a user.
+    /// Changes to a user.
     struct UserChange {
-        /// Another password; `null` makes one up.
+        /// The new password; `null` generates one.
         #[schema(value_type = Option<String>, write_only, min_length = 8, max_length = 1000)]
         password: Option<Option<Secret>> = take,
-        /// Whether everything is allowed.
+        /// Whether the user is an administrator, who may do everything.
         administrator: Option<bool> = take,
-        /// What is allowed otherwise.
+        /// The rights of a user who is not an administrator.
         #[schema(value_type = Option<RightsChange>)]
         rights: Option<Map<String, Value>> = take,
     }
 }
 
-/// A user who was made or changed.
+/// A new or changed user.
 #[derive(Serialize, ToSchema)]
 struct UserAnswer {
     /// The user.
     user: UserBody,
-    /// The password, when it was made up. It is shown this once.
+    /// The password, if it was generated. It is shown only once.
     #[schema(required)]
     password: Option<String>,
 }
@@ -190,23 +200,23 @@ impl From<Changed> for UserAnswer {
 }
 
 body! {
-    /// A token to be made.
+    /// A new token.
     struct NewToken {
         /// What it is for: 1 to 128 bytes.
         #[schema(min_length = 1, max_length = 128, example = "grafana")]
         name: String = required,
-        /// For how many days it can be used; for ever without it.
+        /// The number of days until it expires; by default, it does not.
         #[schema(minimum = 1, maximum = 3650)]
         expires_days: Option<u32> = optional,
     }
 }
 
-/// A token that was made.
+/// A new token.
 #[derive(Serialize, ToSchema)]
 struct TokenAnswer {
-    /// The token itself, for `Authorization: Bearer`. It is shown this once.
+    /// The token itself, for `Authorization: Bearer`. It is shown only once.
     secret: String,
-    /// What is kept of it.
+    /// What is stored about it.
     token: TokenBody,
 }
 
@@ -215,26 +225,23 @@ struct TokenAnswer {
 /// For administrators.
 #[utoipa::path(
     get, path = "/api/v2/users", operation_id = "users", tag = "Users",
-    params(
-        ("offset" = Option<u64>, Query, description = "How many rows to skip.", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many rows to give; 1000 unless told otherwise.", maximum = 100000),
-    ),
+    params(Slice),
     responses((status = 200, description = "The users, by name.", body = Vec<UserBody>)),
 )]
 async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let page = Listed::read(&uri, &[])?;
+    let page = parameters::slice(&uri)?;
     let users = blocking(move || app.central().store().registry().users()).await?;
     Ok(listing::page::<UserBody>(users.into_iter().map(UserBody::from).collect(), &page, &uri))
 }
 
-/// Make a user
+/// Create a user
 ///
 /// For administrators.
 #[utoipa::path(
     post, path = "/api/v2/users", operation_id = "create_user", tag = "Users",
     request_body(content = NewUserBody, description = "The user."),
     responses(
-        (status = 201, description = "The user.", body = UserAnswer, headers(("Location" = String, description = "Where the user is."))),
+        (status = 201, description = "The user.", body = UserAnswer, headers(("Location" = String, description = "The path of the user."))),
         (status = 409, description = "The name is taken, or there are too many users.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -261,7 +268,7 @@ async fn create(
 
 /// Read a user
 ///
-/// For administrators, and for the user.
+/// For administrators and the user.
 #[utoipa::path(
     get, path = "/api/v2/users/{user}", operation_id = "user", tag = "Users",
     params(("user" = String, Path, description = "The name.")),
@@ -285,14 +292,13 @@ async fn read(
 
 /// Change a user
 ///
-/// For administrators; a user may change the own password and nothing else. The last administrator
-/// stays one.
+/// For administrators; users may change their own password and nothing else. The last administrator cannot be demoted.
 #[utoipa::path(
     patch, path = "/api/v2/users/{user}", operation_id = "change_user", tag = "Users",
     params(("user" = String, Path, description = "The name.")),
-    request_body(content = UserChange, description = "What is to be different."),
+    request_body(content = UserChange, description = "The changes."),
     responses(
-        (status = 200, description = "The user as it is now.", body = UserAnswer),
+        (status = 200, description = "The changed user.", body = UserAnswer),
         (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is the last administrator.", body = Problem, content_type = "application/problem+json"),
     ),
@@ -321,12 +327,12 @@ async fn change(
 
 /// Remove a user
 ///
-/// For administrators. The last administrator stays.
+/// For administrators. The last administrator cannot be removed.
 #[utoipa::path(
     delete, path = "/api/v2/users/{user}", operation_id = "remove_user", tag = "Users",
     params(("user" = String, Path, description = "The name.")),
     responses(
-        (status = 204, description = "The user is removed; password and tokens are refused from then on."),
+        (status = 204, description = "The user is removed; the password and tokens are refused from now on."),
         (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is the last administrator.", body = Problem, content_type = "application/problem+json"),
     ),
@@ -343,9 +349,9 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Make a token
+/// Create a token
 ///
-/// For administrators, and for the user. With it a program may do what the user may.
+/// For administrators and the user. A token has the rights of its user.
 #[utoipa::path(
     post, path = "/api/v2/users/{user}/tokens", operation_id = "create_user_token", tag = "Users",
     params(("user" = String, Path, description = "The name.")),
@@ -373,9 +379,9 @@ async fn add_token(
     Ok((StatusCode::CREATED, Json(TokenAnswer { secret: secret.reveal().to_owned(), token: token.into() })))
 }
 
-/// Take a token back
+/// Revoke a token
 ///
-/// For administrators, and for the user.
+/// For administrators and the user.
 #[utoipa::path(
     delete, path = "/api/v2/users/{user}/tokens/{token_id}", operation_id = "remove_user_token", tag = "Users",
     params(("user" = String, Path, description = "The name."), ("token_id" = u32, Path, description = "The token.")),
@@ -402,7 +408,7 @@ fn name(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
     path.map(|Path(name)| name).map_err(|error| parameters::bad_path(&error, "user"))
 }
 
-/// A name as a part of a path (RFC 3986).
+/// A name as a path segment (RFC 3986).
 fn in_path(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -9,7 +9,8 @@
 //! * the body must not be of a type that a page can send to another site without asking it first (text/plain and the
 //!   types of forms; see "CORS-safelisted request-header" in the Fetch standard).
 //!
-//! Programs send neither header and are not affected.
+//! Programs send neither header and are not affected. A session's cookie has to be accompanied by a proof as well
+//! (`caller`).
 
 use super::listen::MAX_TARGET_BYTES;
 use crate::http::answer::problem::{Case, Problem};
@@ -20,6 +21,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use zonepulse_net::Visitor;
 
+/// The page of this central sends it with every request: it asks for a password itself.
+const PAGE: HeaderName = HeaderName::from_static("x-zonepulse-page");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Content types that a page may send to another site without a preflight request.
 const SIMPLE: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
@@ -111,6 +114,21 @@ fn known_type(request: &Request) -> Result<(), Problem> {
     let given = if media_type.is_empty() { "missing".to_owned() } else { format!("{media_type:?}") };
     let detail = format!("Content-Type is {given}: send {right} (with curl: -H 'Content-Type: …')");
     Err(Problem::new(Case::UnknownFormat, detail))
+}
+
+/// Whether the page of this central made the request.
+pub fn is_of_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(PAGE)
+}
+
+/// Keeps a browser from asking for a password in a dialog of its own.
+pub fn suppress_dialog(headers: &mut HeaderMap) {
+    let is_basic = |value: &HeaderValue| value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"));
+    let others: Vec<_> = headers.get_all(header::WWW_AUTHENTICATE).iter().filter(|value| !is_basic(value)).cloned().collect();
+    headers.remove(header::WWW_AUTHENTICATE);
+    for value in others {
+        headers.append(header::WWW_AUTHENTICATE, value);
+    }
 }
 
 /// Sets the security headers of every answer.

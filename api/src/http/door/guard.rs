@@ -3,7 +3,7 @@
 //! The router declares what each group of calls needs (`router`); [`zonepulse_central::rights`] decides who has it.
 
 use super::listen::Peer;
-use super::{authorization, unread};
+use super::{caller, unread};
 use crate::http::answer::problem::Problem;
 use crate::http::paths;
 use crate::http::state::App;
@@ -23,13 +23,18 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
     let address = peer.map(|ConnectInfo(Peer(address))| address.ip());
     let address = address.ok_or_else(|| Problem::internal("a request without an address"))?;
-    let principal = authorization::who(app.central().credentials(), request.headers(), address).await;
-    let principal = principal.inspect_err(|problem| note(&app, &request, address, problem))?;
+    let known = caller::known(app.central(), request.method(), request.headers(), address).await;
+    let has_some = request.headers().contains_key(AUTHORIZATION);
+    let known = known.inspect_err(|problem| note(&app, request.uri().path(), has_some, address, problem))?;
+    let principal = known.principal;
     if let Some(visitor) = request.extensions().get::<Visitor>() {
         visitor.prove(principal.number());
     }
     need.check(&principal)?;
     request.extensions_mut().insert(principal.clone());
+    if let Some(session) = known.session {
+        request.extensions_mut().insert(session);
+    }
     request.extensions_mut().insert(Caller { principal: principal.clone(), address });
     let mut response = unread::hold(app.unread(), principal.number(), next.run(request).await);
     // The access log takes the caller from the answer.
@@ -37,19 +42,14 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     Ok(response)
 }
 
-/// Records refused credentials, but not those that could not be checked.
-fn note(app: &App, request: &Request, peer: IpAddr, problem: &Problem) {
+/// Records refused credentials, but not those that could not be checked. `has_some` says whether there were any; those of
+/// a session do not count: a page that is left open sends them after the session has ended.
+pub fn note(app: &App, path: &str, has_some: bool, peer: IpAddr, problem: &Problem) {
     if !matches!(problem.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) {
         return;
     }
-    let path = request.uri().path();
-    let refused = RefusedRequest {
-        peer,
-        path,
-        by_probe: [paths::BATCHES, paths::HEARTBEAT].contains(&path),
-        has_some: request.headers().contains_key(AUTHORIZATION),
-        cause: problem.detail(),
-    };
+    let by_probe = [paths::BATCHES, paths::HEARTBEAT].contains(&path);
+    let refused = RefusedRequest { peer, path, by_probe, has_some, cause: problem.detail() };
     let central = app.central();
     central.refusals().credentials(&refused, now_ms(), |address| central.fleet().places().only_at(address));
 }

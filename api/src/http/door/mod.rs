@@ -3,6 +3,8 @@
 pub mod access;
 mod authorization;
 pub mod browsers;
+mod caller;
+pub mod cookie;
 pub mod guard;
 pub mod listen;
 pub mod passage;

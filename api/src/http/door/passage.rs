@@ -28,7 +28,7 @@ pub async fn every_scrape(State(app): State<App>, request: Request, next: Next) 
 /// `compresses` says so, and records it.
 async fn answered(app: App, request: Request, next: Next, compresses: impl Fn(&Response) -> bool) -> Response {
     let access = Access::begin(&app, &request);
-    let coding = Coding::accepted(request.headers());
+    let (coding, is_of_page) = (Coding::accepted(request.headers()), browsers::is_of_page(request.headers()));
     let longest = Duration::from_secs(app.limits().request_timeout_s);
     let answering = async {
         let checked = browsers::check(&app.central().addresses().public_urls, &request);
@@ -44,6 +44,9 @@ async fn answered(app: App, request: Request, next: Next, compresses: impl Fn(&R
         Err(_) => Problem::new(Case::TooSlow, format!("it took more than {} s", longest.as_secs())).into_response(),
     };
     browsers::tell(response.headers_mut());
+    if is_of_page {
+        browsers::suppress_dialog(response.headers_mut());
+    }
     let coding = coding.filter(|_| compresses(&response));
     access.answered(compress::answer(response, coding))
 }

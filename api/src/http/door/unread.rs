@@ -4,13 +4,13 @@
 //! shares: a caller that holds its share has to read first. Answers that are produced while they are read, such as
 //! those of SQL, have bounds of their own.
 
-use crate::http::answer::problem::{Case, Problem};
+use crate::http::answer::room::room;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use zonepulse_central::pending::{Held, NoRoom, Pending};
+use zonepulse_central::pending::{Held, Pending};
 
 /// Smaller answers are not accounted for, bytes.
 const LEAST_BYTES: u64 = 64 << 10;
@@ -21,15 +21,9 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Charges the answer to `memory`, or replaces it by a problem if there is no room.
 pub fn hold(memory: &Pending<u64>, caller: u64, response: Response) -> Response {
     let Some(bytes) = response.body().size_hint().exact().filter(|bytes| *bytes >= LEAST_BYTES) else { return response };
-    let mut held = memory.of(caller);
-    match held.take(usize::try_from(bytes).unwrap_or(usize::MAX)) {
-        Ok(()) => response.map(|body| Body::new(Unread { body, piece: Bytes::new(), _held: held })),
-        Err(NoRoom { held_bytes }) => {
-            let detail = format!(
-                "the answer has {bytes} bytes, and your answers that are not read to their end hold {held_bytes}: read them first"
-            );
-            Problem::new(Case::Busy, detail).retry_after_s(5).into_response()
-        }
+    match room(memory, caller, usize::try_from(bytes).unwrap_or(usize::MAX)) {
+        Ok(held) => response.map(|body| Body::new(Unread { body, piece: Bytes::new(), _held: held })),
+        Err(problem) => problem.into_response(),
     }
 }
 

@@ -87,11 +87,62 @@ impl Members {
         Ok(self.take::<Option<T>>(name)?.flatten())
     }
 
+    /// A member that may be absent or `null`, which are told apart.
+    pub fn given<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Given<T>, Problem> {
+        Ok(match self.take::<Option<T>>(name)? {
+            None => Given::Absent,
+            Some(None) => Given::Null,
+            Some(Some(value)) => Given::Value(value),
+        })
+    }
+
     /// A required member.
     pub fn required<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Problem> {
-        let value = self.0.remove(name).ok_or_else(|| Problem::parameter(name, "it is missing"))?;
+        let value = self.0.remove(name).ok_or_else(|| missing(name))?;
         typed(name, value)
     }
+}
+
+/// A member of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given<T> {
+    /// It is not there.
+    Absent,
+    /// It is `null`.
+    Null,
+    /// It has a value.
+    Value(T),
+}
+
+impl<T> Given<T> {
+    /// Whether it is there, be it as `null`.
+    pub const fn is_given(&self) -> bool {
+        !matches!(self, Given::Absent)
+    }
+
+    /// Its value, if it has one.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Given::Absent | Given::Null => None,
+            Given::Value(value) => Some(value),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Given<T> {
+    /// Its value, which has to be there.
+    pub fn needed(self, name: &'static str) -> Result<T, Problem> {
+        match self {
+            Given::Absent => Err(missing(name)),
+            // Says which type it has to be of.
+            Given::Null => typed(name, Value::Null),
+            Given::Value(value) => Ok(value),
+        }
+    }
+}
+
+fn missing(name: &'static str) -> Problem {
+    Problem::parameter(name, "it is missing")
 }
 
 /// Declares a body once: the documentation and the parser share the definition. Each member is followed by the function
@@ -122,7 +173,17 @@ pub(in crate::http) use body;
 
 /// Converts a member's value, or says what is wrong with it.
 pub fn typed<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Problem> {
-    serde_json::from_value(value).map_err(|error| Problem::parameter(name.to_owned(), error))
+    serde_json::from_value(value).map_err(|error| Problem::parameter(name.to_owned(), without_value(&error.to_string())))
+}
+
+/// What serde says of a value of the wrong type, without the value: it may be a secret in the wrong place.
+fn without_value(said: &str) -> String {
+    let shortened = said.strip_prefix("invalid type: ").and_then(|rest| {
+        let (found, expected) = rest.rsplit_once(", expected ")?;
+        let kind = found.split(['"', '`']).next()?.trim_end();
+        Some(format!("invalid type: {kind}, expected {expected}"))
+    });
+    shortened.unwrap_or_else(|| said.to_owned())
 }
 
 /// The media type of a `Content-Type`, in lower case.
@@ -182,4 +243,31 @@ fn broken(error: &axum::Error) -> Problem {
     }
     // A client that has left does not see this; one that sent a malformed body does.
     Problem::parameter("body", format_args!("it is not complete: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(value: Value) -> Members {
+        let Value::Object(members) = value else { panic!("{value}") };
+        Members(members)
+    }
+
+    #[test]
+    fn an_absent_member_is_not_a_null_one() {
+        let mut members = members(serde_json::json!({"a": null, "b": 7, "c": "x"}));
+        let mut given = |name| members.given::<u16>(name);
+        assert_eq!((given("a"), given("b"), given("d")), (Ok(Given::Null), Ok(Given::Value(7)), Ok(Given::Absent)));
+        assert!(given("c").unwrap_err().detail().starts_with("c: invalid type: string"));
+        assert!(Given::<u16>::Null.is_given() && !Given::<u16>::Absent.is_given());
+    }
+
+    #[test]
+    fn a_needed_member_has_a_value() {
+        let needed = |given: Given<u16>| given.needed("port").map_err(|problem| problem.detail().to_owned());
+        assert_eq!(needed(Given::Value(7)), Ok(7));
+        assert_eq!(needed(Given::Absent), Err("port: it is missing".to_owned()));
+        assert_eq!(needed(Given::Null), Err("port: invalid type: null, expected u16".to_owned()));
+    }
 }

@@ -1,6 +1,9 @@
-//! How requests are read: parameters and bodies, from text to typed arguments.
+//! What a request asks: its parameters and its body, as typed arguments.
 
 pub mod body;
+pub mod catalogue;
+pub mod groups;
 pub mod parameters;
 pub mod query_string;
 mod unique;
+pub mod values;

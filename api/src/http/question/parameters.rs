@@ -1,37 +1,29 @@
-//! Parameters: from the query string to typed arguments.
+//! Parameters: from the query string to the arguments of a call.
 //!
 //! An unreadable parameter is an error that names it. Nothing is guessed and nothing is ignored: silently dropping a
-//! misspelt filter would produce numbers that look right.
+//! misspelt filter would produce numbers that look right. What is read alone, in groups, is declared in `groups`; here is
+//! what the groups mean together.
 
-use super::query_string::{Pairs, shown};
+use super::groups::{
+    BucketLength, ByAndInterval, ByAndStep, Escaping, KeptTotals, Listing, Paging, Range, Removal, Selection, SeriesSelection,
+    ServerSelection, Slice,
+};
+use super::query_string::Pairs;
+use super::values::{self, IntervalOrAll};
 use crate::http::answer::problem::Problem;
 use crate::time;
+use axum::extract::Path;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::Uri;
-use zonepulse_central::time::{now_ms, text};
+use zonepulse_central::time::text;
 use zonepulse_dns::Action;
-use zonepulse_query::{Bucket, By, Filter, HostPattern, Interval, Kept, Page, SortKey, SystemFilter, TimeRange, TimeZone};
+use zonepulse_query::{Bucket, By, Filter, Interval, Kept, Now, Page, SystemFilter, TimeRange, TimeZone};
 
-/// Default number of rows per page.
-pub const DEFAULT_LIMIT: u64 = 1000;
-/// Maximum number of rows per page.
-pub const MAX_LIMIT: u64 = 100_000;
-/// Maximum number of columns to sort by.
-const MAX_SORT_KEYS: usize = 16;
-
-/// Selects points: shared by the DNS calls.
-const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "folded", "action", "rcode"];
-/// Selects metrics.
-const SERIES: &[&str] = &["server_id", "metric", "label"];
-const RANGE: &[&str] = &["date_from", "date_to", "time_zone"];
-/// Selects totals of all time.
-const KEPT: &[&str] = &["accessed_from", "accessed_to", "exists"];
+/// The ends of a range of time.
 const DATES: [&str; 2] = ["date_from", "date_to"];
+/// The ends of a range of times of last access.
 const ACCESSED: [&str; 2] = ["accessed_from", "accessed_to"];
-const PAGE: &[&str] = &["sort", "offset", "limit"];
-/// How the answer is written; read by `negotiate`.
-const OUTPUT: &[&str] = &["escape"];
 
 /// The arguments of `GET /monitoring/dns/raw`.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,151 +119,96 @@ pub struct SystemSeries {
     pub page: Page,
 }
 
+impl Raw {
+    /// Reads a request's URI. Times are relative to `now`.
+    pub fn read(uri: &Uri, now: Now) -> Result<Self, Problem> {
+        let pairs = Pairs::read(uri, &[Selection::NAMES, Range::NAMES, Paging::NAMES, Escaping::NAMES])?;
+        Ok(Raw { filter: filter(&pairs)?, range: past(&pairs, now)?, page: page(&pairs)? })
+    }
+}
+
+impl Aggregate {
+    /// Reads a request's URI. Times are relative to `now`.
+    pub fn read(uri: &Uri, now: Now) -> Result<Self, Problem> {
+        let known = [Selection::NAMES, Range::NAMES, KeptTotals::NAMES, ByAndInterval::NAMES, Paging::NAMES, Escaping::NAMES];
+        let pairs = Pairs::read(uri, &known)?;
+        let filter = filter(&pairs)?;
+        let ByAndInterval { interval, by } = ByAndInterval::read(&pairs)?;
+        let sums = sums(&pairs, interval, now)?;
+        let range = match sums {
+            Sums::AllTime(kept) => kept.last_access,
+            Sums::Range | Sums::Series(_) => past(&pairs, now)?,
+        };
+        Ok(Aggregate { filter, range, sums, by, page: page(&pairs)? })
+    }
+}
+
+impl Rates {
+    /// Reads a request's URI. Times are relative to `now`.
+    pub fn read(uri: &Uri, now: Now) -> Result<Self, Problem> {
+        let pairs = Pairs::read(uri, &[Selection::NAMES, Range::NAMES, ByAndStep::NAMES, Paging::NAMES, Escaping::NAMES])?;
+        let (filter, range) = (filter(&pairs)?, past(&pairs, now)?);
+        let ByAndStep { step: step_s, by } = ByAndStep::read(&pairs)?;
+        Ok(Rates { filter, range, step_s, by, page: page(&pairs)? })
+    }
+}
+
+impl Coverage {
+    /// Reads a request's URI. Times are relative to `now`.
+    pub fn read(uri: &Uri, now: Now) -> Result<Self, Problem> {
+        let pairs = Pairs::read(uri, &[ServerSelection::NAMES, Range::NAMES, Paging::NAMES, Escaping::NAMES])?;
+        let ServerSelection { server_id: servers } = ServerSelection::read(&pairs)?;
+        Ok(Coverage { servers, range: past(&pairs, now)?, page: page(&pairs)? })
+    }
+}
+
 impl SystemRaw {
-    /// Reads a request's URI.
-    pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE, OUTPUT])?;
-        Ok(SystemRaw { filter: series(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
+    /// Reads a request's URI. Times are relative to `now`.
+    pub fn read(uri: &Uri, now: Now) -> Result<Self, Problem> {
+        let pairs = Pairs::read(uri, &[SeriesSelection::NAMES, Range::NAMES, Paging::NAMES, Escaping::NAMES])?;
+        Ok(SystemRaw { filter: series(&pairs)?, range: past(&pairs, now)?, page: page(&pairs)? })
     }
 }
 
 impl SystemAggregate {
-    /// Reads a request's URI.
-    pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE, OUTPUT])?;
-        Ok(SystemAggregate {
-            filter: series(&mut pairs)?,
-            range: past(&mut pairs)?,
-            interval: interval(&mut pairs)?.unwrap_or(Interval::Bucket(Bucket::M5)),
-            page: page(&mut pairs)?,
-        })
+    /// Reads a request's URI. Times are relative to `now`.
+    pub fn read(uri: &Uri, now: Now) -> Result<Self, Problem> {
+        let known = [SeriesSelection::NAMES, Range::NAMES, BucketLength::NAMES, Paging::NAMES, Escaping::NAMES];
+        let pairs = Pairs::read(uri, &known)?;
+        let (filter, range) = (series(&pairs)?, past(&pairs, now)?);
+        let interval = BucketLength::read(&pairs)?.interval.unwrap_or(Interval::Bucket(Bucket::M5));
+        Ok(SystemAggregate { filter, range, interval, page: page(&pairs)? })
     }
 }
 
 impl SystemSeries {
     /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[PAGE, OUTPUT])?;
-        Ok(SystemSeries { page: page(&mut pairs)? })
+        let pairs = Pairs::read(uri, &[Paging::NAMES, Escaping::NAMES])?;
+        Ok(SystemSeries { page: page(&pairs)? })
     }
 }
 
-/// The arguments of a list of anything but points.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Which servers; empty for all.
-    pub servers: Vec<u32>,
-    /// Whether to include removed servers.
-    pub removed: bool,
-    /// Number of rows to skip.
-    pub offset: u64,
-    /// Number of rows to return.
-    pub limit: u64,
+/// The slice of a list without other parameters.
+pub fn slice(uri: &Uri) -> Result<Slice, Problem> {
+    Slice::read(&Pairs::read(uri, &[Slice::NAMES])?)
 }
 
-impl Listed {
-    /// Reads a request's URI; `own` names the parameters of this list besides those of the page.
-    pub fn read(uri: &Uri, own: &[&str]) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[own, &["offset", "limit"]])?;
-        Ok(Listed {
-            servers: servers(&mut pairs)?,
-            removed: pairs.one_with("removed", boolean)?.unwrap_or(false),
-            offset: pairs.one_with("offset", |text| whole(text, i64::MAX as u64))?.unwrap_or(0),
-            limit: pairs.one_with("limit", |text| whole(text, MAX_LIMIT))?.unwrap_or(DEFAULT_LIMIT),
-        })
-    }
+/// The parameters of the list of servers.
+pub fn listing(uri: &Uri) -> Result<(Listing, Slice), Problem> {
+    let pairs = Pairs::read(uri, &[Listing::NAMES, Slice::NAMES])?;
+    Ok((Listing::read(&pairs)?, Slice::read(&pairs)?))
 }
 
-/// Reads `purge`, the only parameter.
-pub fn purge(uri: &Uri) -> Result<bool, Problem> {
-    Ok(Pairs::read(uri, &[&["purge"]])?.one_with("purge", boolean)?.unwrap_or(false))
+/// The parameters of a list about some servers.
+pub fn of_servers(uri: &Uri) -> Result<(ServerSelection, Slice), Problem> {
+    let pairs = Pairs::read(uri, &[ServerSelection::NAMES, Slice::NAMES])?;
+    Ok((ServerSelection::read(&pairs)?, Slice::read(&pairs)?))
 }
 
-fn boolean(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| format!("{:?} is neither true nor false", shown(text)))
-}
-
-impl Raw {
-    /// Reads a request's URI.
-    pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE, OUTPUT])?;
-        Ok(Raw { filter: filter(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
-    }
-}
-
-impl Aggregate {
-    /// Reads a request's URI.
-    pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, KEPT, &["interval", "by"], PAGE, OUTPUT])?;
-        let (filter, sums) = (filter(&mut pairs)?, sums(&mut pairs)?);
-        let range = match sums {
-            Sums::AllTime(kept) => kept.last_access,
-            Sums::Range | Sums::Series(_) => past(&mut pairs)?,
-        };
-        Ok(Aggregate { filter, range, sums, by: by(&mut pairs)?, page: page(&mut pairs)? })
-    }
-}
-
-fn sums(pairs: &mut Pairs) -> Result<Sums, Problem> {
-    let zone = zone(pairs)?;
-    let interval = pairs.one_with("interval", |text| match text {
-        "all" => Ok(Sums::Range),
-        _ => match Interval::named(&shown(text), zone) {
-            Ok(interval) => Ok(Sums::Series(interval)),
-            Err(_) => Err(format!("{:?} is not one of 5m, 15m, 30m, 1h, 1d and all", shown(text))),
-        },
-    })?;
-    let now_ms = now_ms();
-    let exists = pairs.one_with("exists", boolean)?;
-    let accessed = range_named(pairs, ACCESSED, now_ms)?;
-    if let Some(sums) = interval {
-        return match first_given(accessed, ACCESSED).or(exists.map(|_| "exists")) {
-            Some(name) => Err(Problem::parameter(name, "it is for totals of all time only: leave out interval")),
-            None => Ok(sums),
-        };
-    }
-    let Some(name) = first_given(accessed, ACCESSED) else {
-        // The old names of `accessed_from` and `accessed_to`.
-        return Ok(Sums::AllTime(Kept { last_access: range_at(pairs, now_ms)?, exists }));
-    };
-    if let Some(former) = first_given(range_at(pairs, now_ms)?, DATES) {
-        let reason = format_args!(
-            "without interval it means the last access, as {name} does: leave it out, or give interval=all for totals over a range of time"
-        );
-        return Err(Problem::parameter(former, reason));
-    }
-    // Records that have not been accessed since are candidates for deletion, so names that do not exist are left out.
-    let by_default = accessed.until_ms.map(|_| true);
-    Ok(Sums::AllTime(Kept { last_access: accessed, exists: exists.or(by_default) }))
-}
-
-fn first_given(range: TimeRange, [from_name, until_name]: [&'static str; 2]) -> Option<&'static str> {
-    range.from_ms.map(|_| from_name).or(range.until_ms.map(|_| until_name))
-}
-
-impl Rates {
-    /// Reads a request's URI.
-    pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE, OUTPUT])?;
-        Ok(Rates {
-            filter: filter(&mut pairs)?,
-            range: past(&mut pairs)?,
-            step_s: pairs.one_with("step", |text| match whole(text, u64::from(u32::MAX))? {
-                0 => Err("a step has at least one second".to_owned()),
-                step_s => u32::try_from(step_s).map_err(|error| error.to_string()),
-            })?,
-            by: by(&mut pairs)?,
-            page: page(&mut pairs)?,
-        })
-    }
-}
-
-impl Coverage {
-    /// Reads a request's URI.
-    pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE, OUTPUT])?;
-        Ok(Coverage { servers: servers(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
-    }
+/// The parameters of a removal.
+pub fn removal(uri: &Uri) -> Result<Removal, Problem> {
+    Removal::read(&Pairs::read(uri, &[Removal::NAMES])?)
 }
 
 /// The problem with a path parameter: the one that is not valid UTF-8, or else the one of this name.
@@ -286,6 +223,12 @@ pub fn bad_path(error: &PathRejection, name: &'static str) -> Problem {
     }
 }
 
+/// A number in the path.
+pub fn id(name: &'static str, path: Result<Path<String>, PathRejection>) -> Result<u32, Problem> {
+    let Path(text) = path.map_err(|error| bad_path(&error, name))?;
+    values::whole_u32(&text).map_err(|reason| Problem::parameter(name, reason))
+}
+
 /// Rejects all parameters.
 pub fn none(uri: &Uri) -> Result<(), Problem> {
     Pairs::read(uri, &[]).map(|_| ())
@@ -293,137 +236,84 @@ pub fn none(uri: &Uri) -> Result<(), Problem> {
 
 /// Rejects all parameters except those for the output format.
 pub fn only_output(uri: &Uri) -> Result<(), Problem> {
-    Pairs::read(uri, &[OUTPUT]).map(|_| ())
+    Pairs::read(uri, &[Escaping::NAMES]).map(|_| ())
 }
 
-fn filter(pairs: &mut Pairs) -> Result<Filter, Problem> {
-    let filter = Filter {
-        servers: servers(pairs)?,
-        resource_ids: pairs.many_with("resource_id", |text| whole(text, u64::MAX))?,
-        hosts: pairs.many_with("host", |text| text.parse::<HostPattern>().map_err(|error| reason(&error)))?,
-        types: pairs.many("type")?,
-        folded: pairs.one_with("folded", boolean)?,
-        action: pairs.one_with("action", |text| text.parse().map_err(|error: zonepulse_dns::Error| error.to_string()))?,
-        rcodes: pairs.many("rcode")?,
-    };
-    if filter.action == Some(Action::Request) && !filter.rcodes.is_empty() {
+fn filter(pairs: &Pairs) -> Result<Filter, Problem> {
+    let Selection { server_id, resource_id, host, record_type, folded, action, rcode } = Selection::read(pairs)?;
+    if action == Some(Action::Request) && !rcode.is_empty() {
         return Err(Problem::parameter("rcode", "a request has no response code: leave out rcode or action=request"));
     }
-    Ok(filter)
+    let (servers, resource_ids, hosts, types, rcodes) = (server_id, resource_id, host, record_type, rcode);
+    Ok(Filter { servers, resource_ids, hosts, types, folded, action, rcodes })
 }
 
-fn series(pairs: &mut Pairs) -> Result<SystemFilter, Problem> {
-    let text = |text: &str| Ok(text.to_owned());
-    Ok(SystemFilter {
-        servers: servers(pairs)?,
-        metrics: pairs.many_with("metric", text)?,
-        labels: pairs.many_with("label", text)?,
-    })
+fn series(pairs: &Pairs) -> Result<SystemFilter, Problem> {
+    let SeriesSelection { server_id, metric, label } = SeriesSelection::read(pairs)?;
+    Ok(SystemFilter { servers: server_id, metrics: metric, labels: label })
 }
 
-fn servers(pairs: &mut Pairs) -> Result<Vec<u32>, Problem> {
-    pairs.many_with("server_id", |text| {
-        whole(text, u64::from(u32::MAX)).and_then(|id| u32::try_from(id).map_err(|error| error.to_string()))
-    })
+fn page(pairs: &Pairs) -> Result<Page, Problem> {
+    let Paging { sort, offset, limit } = Paging::read(pairs)?;
+    Ok(Page { sort, offset, limit })
+}
+
+/// The kind of sums that an interval, or its absence, asks for.
+fn sums(pairs: &Pairs, interval: Option<IntervalOrAll>, now: Now) -> Result<Sums, Problem> {
+    let Range { date_from, date_to, time_zone: zone } = Range::read(pairs)?;
+    let KeptTotals { accessed_from, accessed_to, exists } = KeptTotals::read(pairs)?;
+    let accessed = times(ACCESSED, [accessed_from, accessed_to], zone, now)?;
+    let of_interval = interval.map(|interval| match interval {
+        IntervalOrAll::Series(interval) => Sums::Series(interval),
+        IntervalOrAll::All => Sums::Range,
+    });
+    if let Some(sums) = of_interval {
+        return match first_given(accessed, ACCESSED).or(exists.map(|_| "exists")) {
+            Some(name) => Err(Problem::parameter(name, "it is for totals of all time only: leave out interval")),
+            None => Ok(sums),
+        };
+    }
+    let dates = times(DATES, [date_from, date_to], zone, now)?;
+    let Some(name) = first_given(accessed, ACCESSED) else {
+        // The old names of `accessed_from` and `accessed_to`.
+        return Ok(Sums::AllTime(Kept { last_access: dates, exists }));
+    };
+    if let Some(former) = first_given(dates, DATES) {
+        let reason = format_args!(
+            "without interval it means the last access, as {name} does: leave it out, or give interval=all for totals over a range of time"
+        );
+        return Err(Problem::parameter(former, reason));
+    }
+    // Records that have not been accessed since are candidates for deletion, so names that do not exist are left out.
+    let by_default = accessed.until_ms.map(|_| true);
+    Ok(Sums::AllTime(Kept { last_access: accessed, exists: exists.or(by_default) }))
+}
+
+fn first_given(range: TimeRange, [from_name, until_name]: [&'static str; 2]) -> Option<&'static str> {
+    range.from_ms.map(|_| from_name).or(range.until_ms.map(|_| until_name))
 }
 
 /// A range whose end defaults to now, resolved so that the link to the next page can state it.
-fn past(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
-    let now_ms = now_ms();
-    let range = range_at(pairs, now_ms)?;
-    let until_ms = range.until_ms.unwrap_or_else(|| now_ms.max(range.from_ms.unwrap_or(0)));
+pub(super) fn past(pairs: &Pairs, now: Now) -> Result<TimeRange, Problem> {
+    let Range { date_from, date_to, time_zone: zone } = Range::read(pairs)?;
+    let range = times(DATES, [date_from, date_to], zone, now)?;
+    let until_ms = range.until_ms.unwrap_or_else(|| now.ms().max(range.from_ms.unwrap_or(0)));
     Ok(TimeRange { until_ms: Some(until_ms), ..range })
 }
 
-fn range_at(pairs: &mut Pairs, now_ms: u64) -> Result<TimeRange, Problem> {
-    range_named(pairs, DATES, now_ms)
-}
-
-fn range_named(pairs: &mut Pairs, [from_name, until_name]: [&'static str; 2], now_ms: u64) -> Result<TimeRange, Problem> {
-    let zone = zone(pairs)?;
-    let mut time = |name| pairs.one_with(name, |text| time::read(text, zone, now_ms));
-    let range = TimeRange { from_ms: time(from_name)?, until_ms: time(until_name)? };
+/// The range between two times, each of which may be missing.
+fn times(names: [&'static str; 2], texts: [Option<String>; 2], zone: TimeZone, now: Now) -> Result<TimeRange, Problem> {
+    let ([from_name, until_name], [from, until]) = (names, texts);
+    let time = |name, text: Option<String>| {
+        text.map(|text| time::read(&text, zone, now.ms()).map_err(|reason| Problem::parameter(name, reason))).transpose()
+    };
+    let range = TimeRange { from_ms: time(from_name, from)?, until_ms: time(until_name, until)? };
     match (range.from_ms, range.until_ms) {
         (Some(from_ms), Some(until_ms)) if until_ms < from_ms => {
             let (from, until) = (text(from_ms), text(until_ms));
             Err(Problem::parameter(until_name, format_args!("{until} lies before {from_name}, {from}")))
         }
         _ => Ok(range),
-    }
-}
-
-/// The time zone for days and dates.
-fn zone(pairs: &mut Pairs) -> Result<TimeZone, Problem> {
-    let zone = pairs.one_with("time_zone", |text| {
-        // An unescaped `+` means a space, so Etc/GMT+1 often arrives this way.
-        shown(text).replace(' ', "+").parse().map_err(|error| reason(&error))
-    })?;
-    Ok(zone.unwrap_or_default())
-}
-
-fn interval(pairs: &mut Pairs) -> Result<Option<Interval>, Problem> {
-    let zone = zone(pairs)?;
-    pairs.one_with("interval", |text| Interval::named(&shown(text), zone).map_err(|error| reason(&error)))
-}
-
-fn by(pairs: &mut Pairs) -> Result<By, Problem> {
-    let by = pairs.one_with("by", |text| {
-        let mut by = By::SELECTION;
-        for word in text.split(',') {
-            let one = match word {
-                "record" => By::RECORD,
-                "server" => By::SERVER,
-                "action" => By::ACTION,
-                _ => return Err(format!("{word:?} is not one of record, server and action")),
-            };
-            if by == by.and(one) {
-                return Err(format!("{word} is there twice"));
-            }
-            by = by.and(one);
-        }
-        Ok(by)
-    })?;
-    Ok(by.unwrap_or_default())
-}
-
-fn page(pairs: &mut Pairs) -> Result<Page, Problem> {
-    let sort = pairs.one_with("sort", |text| {
-        let mut keys: Vec<SortKey> = Vec::new();
-        for word in text.split(',') {
-            let (column, descending) = word.strip_prefix('-').map_or((word, false), |column| (column, true));
-            if column.is_empty() {
-                return Err("a column's name is missing; write it as in sort=hits,-last_access".to_owned());
-            }
-            if keys.iter().any(|key| key.column == column) {
-                return Err(format!("the column {column:?} is there twice"));
-            }
-            if keys.len() == MAX_SORT_KEYS {
-                return Err(format!("at most {MAX_SORT_KEYS} columns"));
-            }
-            keys.push(SortKey { column: column.to_owned(), descending });
-        }
-        Ok(keys)
-    })?;
-    Ok(Page {
-        sort: sort.unwrap_or_default(),
-        offset: pairs.one_with("offset", |text| whole(text, i64::MAX as u64))?.unwrap_or(0),
-        limit: pairs.one_with("limit", |text| whole(text, MAX_LIMIT))?.unwrap_or(DEFAULT_LIMIT),
-    })
-}
-
-/// A decimal number: no sign, no space, nothing above `largest`.
-fn whole(text: &str, largest: u64) -> Result<u64, String> {
-    let number = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
-    number
-        .filter(|number| *number <= largest)
-        .ok_or_else(|| format!("{:?} is not a whole number from 0 to {largest}", shown(text)))
-}
-
-/// The query engine's message about an argument, without the argument's name, which the problem already contains.
-fn reason(error: &zonepulse_query::Error) -> String {
-    match error {
-        zonepulse_query::Error::BadArgument { reason, .. } => reason.clone(),
-        other => other.to_string(),
     }
 }
 

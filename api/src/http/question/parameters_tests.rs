@@ -1,7 +1,13 @@
 use super::*;
+use crate::http::question::values::DEFAULT_LIMIT;
 use axum::body::to_bytes;
 use axum::response::IntoResponse;
 use expect_test::{Expect, expect};
+use std::time::Duration;
+use zonepulse_query::SortKey;
+
+/// When all is read: 2027-01-15T08:00:00.250Z.
+const NOW: Now = Now::since_epoch(Duration::from_millis(1_800_000_000_250));
 
 fn uri(query: &str) -> Uri {
     format!("/x?{query}").parse().unwrap()
@@ -18,16 +24,16 @@ fn document(problem: Problem) -> String {
 }
 
 fn refused(query: &str, expected: Expect) {
-    let problem = Aggregate::read(&uri(query)).unwrap_err();
+    let problem = Aggregate::read(&uri(query), NOW).unwrap_err();
     expected.assert_eq(&document(problem));
 }
 
 #[test]
 fn without_parameters_everything_is_meant() {
-    let raw = Raw::read(&"/x".parse().unwrap()).unwrap();
+    let raw = Raw::read(&"/x".parse().unwrap(), NOW).unwrap();
     let page = Page { sort: vec![], offset: 0, limit: DEFAULT_LIMIT };
     assert_eq!(raw, Raw { filter: Filter::default(), range: TimeRange { from_ms: None, ..raw.range }, page });
-    let rates = Rates::read(&uri("")).unwrap();
+    let rates = Rates::read(&uri(""), NOW).unwrap();
     assert_eq!((rates.step_s, rates.by), (None, By::SELECTION));
 }
 
@@ -35,7 +41,7 @@ fn without_parameters_everything_is_meant() {
 fn every_filter_is_read_and_lists_repeat() {
     let query = "server_id=1&server_id=7&resource_id=0&host=WWW.example.com&host=*.test&type=a&type=TYPE65&type=28&folded=false&\
                  action=response&rcode=nxdomain&rcode=16&date_from=10&date_to=1970-01-01T00:00:20.5Z&offset=5&limit=100000";
-    let raw = Raw::read(&uri(query)).unwrap();
+    let raw = Raw::read(&uri(query), NOW).unwrap();
     assert_eq!(raw.filter.servers, [1, 7]);
     assert_eq!(raw.filter.resource_ids, [0]);
     assert_eq!(raw.filter.hosts, ["www.example.com.".parse().unwrap(), "*.test".parse().unwrap()]);
@@ -49,29 +55,29 @@ fn every_filter_is_read_and_lists_repeat() {
 
 #[test]
 fn values_are_percent_decoded() {
-    let raw = Raw::read(&uri("host=%2A.example.com&date_from=2026-01-31T12%3A00%3A00%2B01%3A00")).unwrap();
+    let raw = Raw::read(&uri("host=%2A.example.com&date_from=2026-01-31T12%3A00%3A00%2B01%3A00"), NOW).unwrap();
     assert_eq!(raw.filter.hosts, ["*.example.com".parse().unwrap()]);
     assert_eq!(raw.range.from_ms, Some(1_769_857_200_000));
 }
 
 #[test]
 fn a_minus_sorts_downwards() {
-    let page = Raw::read(&uri("sort=hits,-last_access")).unwrap().page;
+    let page = Raw::read(&uri("sort=hits,-last_access"), NOW).unwrap().page;
     let key = |column: &str, descending| SortKey { column: column.to_owned(), descending };
     assert_eq!(page.sort, [key("hits", false), key("last_access", true)]);
 }
 
 #[test]
 fn sums_split_by_several_things() {
-    let by = |query: &str| Aggregate::read(&uri(query)).unwrap().by;
+    let by = |query: &str| Aggregate::read(&uri(query), NOW).unwrap().by;
     assert_eq!(by("by=server"), By::SERVER);
     assert_eq!(by("by=record,action"), By::RECORD.and(By::ACTION));
-    assert_eq!(Rates::read(&uri("by=server,record,action")).unwrap().by, By::RECORD.and(By::ACTION).and(By::SERVER));
+    assert_eq!(Rates::read(&uri("by=server,record,action"), NOW).unwrap().by, By::RECORD.and(By::ACTION).and(By::SERVER));
 }
 
 #[test]
 fn an_interval_is_a_bucket_or_a_day_of_a_zone() {
-    let interval = |query: &str| match Aggregate::read(&uri(query)).unwrap().sums {
+    let interval = |query: &str| match Aggregate::read(&uri(query), NOW).unwrap().sums {
         Sums::Series(interval) => Some(interval),
         Sums::AllTime(_) | Sums::Range => None,
     };
@@ -82,7 +88,7 @@ fn an_interval_is_a_bucket_or_a_day_of_a_zone() {
     assert_eq!(interval("interval=1d&time_zone=Europe/Prague"), Some(prague));
     assert_eq!(interval("time_zone=Europe%2FPrague&interval=1d"), Some(prague));
     assert_eq!(interval("interval=1d&time_zone=Etc/GMT+1"), Some(Interval::Day("Etc/GMT+1".parse().unwrap())));
-    let system = |query: &str| SystemAggregate::read(&uri(query)).unwrap().interval;
+    let system = |query: &str| SystemAggregate::read(&uri(query), NOW).unwrap().interval;
     assert_eq!(system(""), Interval::Bucket(Bucket::M5));
     assert_eq!(system("interval=1d&time_zone=Europe/Prague"), prague);
     refused("interval=10m", expect![[r#"interval | interval: "10m" is not one of 5m, 15m, 30m, 1h, 1d and all"#]]);
@@ -134,7 +140,7 @@ fn a_broken_number_is_refused() {
 
 #[test]
 fn folded_is_true_or_false() {
-    let folded = |query: &str| Aggregate::read(&uri(query)).unwrap().filter.folded;
+    let folded = |query: &str| Aggregate::read(&uri(query), NOW).unwrap().filter.folded;
     assert_eq!([folded(""), folded("folded=true"), folded("folded=false")], [None, Some(true), Some(false)]);
     refused("folded=1", expect![[r#"folded | folded: "1" is neither true nor false"#]]);
     refused("folded=true&folded=true", expect!["folded | folded: it is there more than once"]);
@@ -181,14 +187,14 @@ fn a_broken_time_is_refused() {
 
 #[test]
 fn times_may_be_dates_and_counted_from_now() {
-    let range = |query: &str| Aggregate::read(&uri(query)).unwrap().range;
+    let range = |query: &str| Aggregate::read(&uri(query), NOW).unwrap().range;
     let day = TimeRange { from_ms: Some(1_795_647_600_000), until_ms: Some(1_795_734_000_000) };
     assert_eq!(range("date_from=2026-11-26&date_to=2026-11-27&time_zone=Europe/Prague"), day);
     assert_eq!(range("date_from=2026-11-26").from_ms, Some(1_795_651_200_000));
     let last = range("date_from=-7d&date_to=now");
     assert_eq!(last.until_ms.unwrap() - last.from_ms.unwrap(), 7 * 86_400_000, "both are counted from the same moment");
-    assert!(last.until_ms.unwrap().abs_diff(now_ms()) < 60_000);
-    let problem = Aggregate::read(&uri("date_from=now&date_to=-1h")).unwrap_err();
+    assert_eq!(last.until_ms, Some(NOW.ms()));
+    let problem = Aggregate::read(&uri("date_from=now&date_to=-1h"), NOW).unwrap_err();
     assert!(problem.detail().starts_with("date_to: ") && problem.detail().contains("lies before date_from"));
 }
 
@@ -203,7 +209,7 @@ fn a_zone_that_there_is_not_is_refused() {
 
 #[test]
 fn a_name_in_unicode_is_meant_as_punycode() {
-    let hosts = |query: &str| Raw::read(&uri(query)).unwrap().filter.hosts;
+    let hosts = |query: &str| Raw::read(&uri(query), NOW).unwrap().filter.hosts;
     assert_eq!(hosts("host=b%C3%BCcher.example"), ["xn--bcher-kva.example.".parse().unwrap()]);
     assert_eq!(hosts("host=*.b%C3%BCcher.example"), ["*.xn--bcher-kva.example".parse().unwrap()]);
 }
@@ -215,46 +221,44 @@ fn what_is_no_text_is_refused_by_its_parameter() {
     refused("limit=%", expect!["limit | limit: a % stands before two hexadecimal digits; a % itself is written %25"]);
     let problem = none(&uri("%ff=1")).unwrap_err();
     assert_eq!(document(problem), r#"%ff | %ff: in its name, %FF is not UTF-8; an octet of a name is written as \255"#);
-    let octet = Raw::read(&uri("host=%5C255.example")).unwrap().filter.hosts;
+    let octet = Raw::read(&uri("host=%5C255.example"), NOW).unwrap().filter.hosts;
     assert_eq!(octet, ["\\255.example.".parse().unwrap()]);
 }
 
 #[test]
 fn there_are_at_most_a_thousand_parameters() {
     let query = |count| "server_id=1&".repeat(count);
-    assert_eq!(Raw::read(&uri(&query(1000))).unwrap().filter.servers.len(), 1000);
-    assert_eq!(document(Raw::read(&uri(&query(1001))).unwrap_err()), "- | 1001 parameters are more than 1000");
+    assert_eq!(Raw::read(&uri(&query(1000)), NOW).unwrap().filter.servers.len(), 1000);
+    assert_eq!(document(Raw::read(&uri(&query(1001)), NOW).unwrap_err()), "- | 1001 parameters are more than 1000");
 }
 
 #[test]
 fn a_range_may_be_empty() {
-    assert!(Aggregate::read(&uri("date_from=20&date_to=20")).is_ok());
+    assert!(Aggregate::read(&uri("date_from=20&date_to=20"), NOW).is_ok());
 }
 
 #[test]
 fn what_has_no_end_ends_now_but_for_totals() {
-    let before_ms = now_ms();
     let ends = |query: &str| {
         let uri = uri(query);
         [
-            Raw::read(&uri).map(|asked| asked.range),
-            Rates::read(&uri).map(|asked| asked.range),
-            Coverage::read(&uri).map(|asked| asked.range),
-            SystemRaw::read(&uri).map(|asked| asked.range),
-            SystemAggregate::read(&uri).map(|asked| asked.range),
-            Aggregate::read(&format!("/x?interval=5m&{query}").parse().unwrap()).map(|asked| asked.range),
+            Raw::read(&uri, NOW).map(|asked| asked.range),
+            Rates::read(&uri, NOW).map(|asked| asked.range),
+            Coverage::read(&uri, NOW).map(|asked| asked.range),
+            SystemRaw::read(&uri, NOW).map(|asked| asked.range),
+            SystemAggregate::read(&uri, NOW).map(|asked| asked.range),
+            Aggregate::read(&format!("/x?interval=5m&{query}").parse().unwrap(), NOW).map(|asked| asked.range),
         ]
         .map(|range| range.unwrap().until_ms.unwrap())
     };
     for query in ["", "date_from=-24h", "date_from=2020-01-01"] {
-        let now_ms = now_ms();
-        assert!(ends(query).iter().all(|end_ms| (before_ms..=now_ms + 60_000).contains(end_ms)), "{query}");
+        assert_eq!(ends(query), [NOW.ms(); 6], "{query}");
     }
     // Of a time that is yet to come: an empty range, and no error.
     assert_eq!(ends("date_from=200000000000"), [200_000_000_000_000; 6]);
     assert_eq!(ends("date_to=20"), [20_000; 6]);
     for query in ["", "date_from=-24h"] {
-        assert_eq!(Aggregate::read(&uri(query)).unwrap().range.until_ms, None, "{query}");
+        assert_eq!(Aggregate::read(&uri(query), NOW).unwrap().range.until_ms, None, "{query}");
     }
 }
 
@@ -273,8 +277,8 @@ fn a_broken_split_is_refused() {
 
 #[test]
 fn a_step_is_at_least_a_second() {
-    assert_eq!(Rates::read(&uri("step=300")).unwrap().step_s, Some(300));
-    let problem = Rates::read(&uri("step=0")).unwrap_err();
+    assert_eq!(Rates::read(&uri("step=300"), NOW).unwrap().step_s, Some(300));
+    let problem = Rates::read(&uri("step=0"), NOW).unwrap_err();
     assert_eq!(document(problem), "step | step: a step has at least one second");
 }
 
@@ -282,23 +286,23 @@ fn a_step_is_at_least_a_second() {
 fn an_error_does_not_repeat_a_megabyte() {
     let long = "9".repeat(60_000);
     for name in ["limit", "type", "rcode", "date_from"] {
-        let problem = Aggregate::read(&uri(&format!("{name}={long}"))).unwrap_err();
+        let problem = Aggregate::read(&uri(&format!("{name}={long}")), NOW).unwrap_err();
         assert!(problem.detail().len() < 400, "{name}");
     }
 }
 
 #[test]
 fn coverage_has_no_filter_on_records() {
-    assert_eq!(Coverage::read(&uri("server_id=3")).unwrap().servers, [3]);
+    assert_eq!(Coverage::read(&uri("server_id=3"), NOW).unwrap().servers, [3]);
     assert_eq!(
-        document(Coverage::read(&uri("host=a")).unwrap_err()),
+        document(Coverage::read(&uri("host=a"), NOW).unwrap_err()),
         "host | host: there is no such parameter; this call has server_id, date_from, date_to, time_zone, sort, offset, limit, escape"
     );
 }
 
 #[test]
 fn totals_are_kept_by_last_access_and_existence() {
-    let kept = |query: &str| match Aggregate::read(&uri(query)).unwrap() {
+    let kept = |query: &str| match Aggregate::read(&uri(query), NOW).unwrap() {
         Aggregate { sums: Sums::AllTime(kept), range, .. } => {
             assert_eq!(range, kept.last_access, "{query}");
             (kept.last_access.from_ms, kept.last_access.until_ms, kept.exists)
@@ -317,16 +321,16 @@ fn totals_are_kept_by_last_access_and_existence() {
 
 #[test]
 fn the_former_names_of_the_last_access_mean_what_they_meant() {
-    let asked = Aggregate::read(&uri("date_from=10&date_to=20")).unwrap();
+    let asked = Aggregate::read(&uri("date_from=10&date_to=20"), NOW).unwrap();
     let last_access = TimeRange { from_ms: Some(10_000), until_ms: Some(20_000) };
     assert_eq!(asked.sums, Sums::AllTime(Kept { last_access, exists: None }));
 }
 
 #[test]
 fn totals_over_a_range_are_asked_for_by_interval_all() {
-    let asked = Aggregate::read(&uri("interval=all&date_from=10&date_to=20")).unwrap();
+    let asked = Aggregate::read(&uri("interval=all&date_from=10&date_to=20"), NOW).unwrap();
     assert_eq!((asked.sums, asked.range), (Sums::Range, TimeRange { from_ms: Some(10_000), until_ms: Some(20_000) }));
-    assert!(Aggregate::read(&uri("interval=all")).unwrap().range.until_ms.is_some());
+    assert!(Aggregate::read(&uri("interval=all"), NOW).unwrap().range.until_ms.is_some());
 }
 
 #[test]

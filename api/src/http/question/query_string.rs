@@ -54,11 +54,7 @@ impl Pairs {
     }
 
     /// A parameter that may occur once.
-    pub fn one_with<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Problem> {
+    pub fn one_with<T>(&self, name: &'static str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, Problem> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         let first = values.next();
         if values.next().is_some() {
@@ -68,13 +64,13 @@ impl Pairs {
     }
 
     /// A parameter that may occur any number of times, each adding a value.
-    pub fn many_with<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Problem> {
+    pub fn many_with<T>(&self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Problem> {
         let values = self.0.iter().filter(|(key, _)| key == name);
         values.map(|(_, value)| read(value).map_err(|reason| Problem::parameter(name, reason))).collect()
     }
 
     /// Like [`Pairs::many_with`], for values that implement `FromStr`.
-    pub fn many<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Result<Vec<T>, Problem> {
+    pub fn many<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Vec<T>, Problem> {
         self.many_with(name, |text| {
             // The vocabulary's errors quote the whole text.
             let text = shown(text);

@@ -48,6 +48,7 @@ async fn what_each_server_has_of_what_all_share_is_told_and_what_it_was_refused(
             covered_from_ms: 0,
             covered_until_ms: 60_000,
             counters: Vec::new(),
+            loss: Default::default(),
             evicted: None,
             rows: ids.into_iter().map(row).collect(),
         })

@@ -1,9 +1,11 @@
 //! The OpenAPI document says what the calls do.
 
 use super::*;
+use crate::http::question::values::{DEFAULT_LIMIT, MAX_LIMIT};
 use expect_test::expect_file;
 use std::collections::BTreeSet;
-use zonepulse_query::{By, Filter, Page, TimeRange};
+use std::time::Duration;
+use zonepulse_query::{By, Filter, Now, Page, TimeRange};
 
 #[tokio::test]
 async fn the_served_document_is_the_golden_one() {
@@ -63,13 +65,27 @@ fn the_documented_parameters_are_those_that_are_accepted() {
         let documented: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
         let uri = format!("{path}?nonsense=1").parse().unwrap();
         let refused = match call {
-            "raw" => crate::http::question::parameters::Raw::read(&uri).unwrap_err(),
-            "aggregate" => crate::http::question::parameters::Aggregate::read(&uri).unwrap_err(),
-            "rps" => crate::http::question::parameters::Rates::read(&uri).unwrap_err(),
-            _ => crate::http::question::parameters::Coverage::read(&uri).unwrap_err(),
+            "raw" => crate::http::question::parameters::Raw::read(&uri, Now::since_epoch(Duration::ZERO)).unwrap_err(),
+            "aggregate" => {
+                crate::http::question::parameters::Aggregate::read(&uri, Now::since_epoch(Duration::ZERO)).unwrap_err()
+            }
+            "rps" => crate::http::question::parameters::Rates::read(&uri, Now::since_epoch(Duration::ZERO)).unwrap_err(),
+            _ => crate::http::question::parameters::Coverage::read(&uri, Now::since_epoch(Duration::ZERO)).unwrap_err(),
         };
         let (_, accepted) = refused.detail().split_once("this call has ").unwrap();
         assert_eq!(documented, accepted.split(", ").collect(), "{call}");
+    }
+}
+
+#[test]
+fn the_documented_page_sizes_are_those_that_are_checked() {
+    let document = serde_json::to_value(document()).unwrap();
+    let calls = document["paths"].as_object().unwrap().values().filter_map(|item| item["get"]["parameters"].as_array());
+    let limits: Vec<_> = calls.flatten().filter(|parameter| parameter["name"] == "limit").map(|limit| &limit["schema"]).collect();
+    assert!(limits.len() > 10);
+    for schema in limits {
+        assert_eq!(schema["maximum"], MAX_LIMIT);
+        assert!(schema["default"].is_null() || schema["default"] == DEFAULT_LIMIT, "{schema}");
     }
 }
 
@@ -82,8 +98,10 @@ fn the_documented_parameters_of_metrics_are_those_that_are_accepted() {
         let documented: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
         let uri = format!("{path}?nonsense=1").parse().unwrap();
         let refused = match call {
-            "raw" => crate::http::question::parameters::SystemRaw::read(&uri).unwrap_err(),
-            "aggregate" => crate::http::question::parameters::SystemAggregate::read(&uri).unwrap_err(),
+            "raw" => crate::http::question::parameters::SystemRaw::read(&uri, Now::since_epoch(Duration::ZERO)).unwrap_err(),
+            "aggregate" => {
+                crate::http::question::parameters::SystemAggregate::read(&uri, Now::since_epoch(Duration::ZERO)).unwrap_err()
+            }
             _ => crate::http::question::parameters::SystemSeries::read(&uri).unwrap_err(),
         };
         let (_, accepted) = refused.detail().split_once("this call has ").unwrap();

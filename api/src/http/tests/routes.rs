@@ -17,13 +17,12 @@ use zonepulse_query::Options;
 mod account;
 #[path = "described.rs"]
 mod described;
+#[path = "page.rs"]
+mod page;
 
 const READING: &[&str] = &[
-    "/",
-    "/page.css",
-    "/page.js",
-    "/icon.svg",
     "/metrics",
+    "/api/v2/session",
     "/api/v2/servers",
     "/api/v2/monitoring/dns/raw",
     "/api/v2/monitoring/dns/aggregate",
@@ -33,7 +32,7 @@ const READING: &[&str] = &[
     "/api/v2/monitoring/system/aggregate",
     "/api/v2/monitoring/system/metrics",
 ];
-const OPEN: &[&str] = &["/healthz", "/readyz", DOCUMENT_PATH, "/api/docs/"];
+const OPEN: &[&str] = &["/", "/healthz", "/readyz", DOCUMENT_PATH, "/api/docs/"];
 
 struct Setup {
     app: App,
@@ -297,8 +296,8 @@ async fn nothing_is_compressed_anew_for_a_stranger() {
 async fn a_user_and_whoever_reads_the_documentation_get_it_compressed() {
     let setup = setup();
     let accept = ("accept-encoding", "gzip");
-    let page = setup.send("GET", "/page.js", &[accept, ("authorization", &setup.basic)], "").await;
-    assert_eq!((page.status, page.header("content-encoding")), (200, "gzip"));
+    let metrics = setup.send("GET", "/metrics", &[accept, ("authorization", &setup.basic)], "").await;
+    assert_eq!((metrics.status, metrics.header("content-encoding")), (200, "gzip"));
     for path in [DOCUMENT_PATH, "/api/docs/swagger-ui-bundle.js"] {
         let open = setup.send("GET", path, &[accept], "").await;
         assert_eq!(
@@ -321,54 +320,6 @@ async fn a_request_that_takes_too_long_is_ended() {
         .layer(from_fn_with_state(app.clone(), every_request))
         .with_state(app);
     assert_eq!(routes.oneshot(Request::new(Body::empty())).await.unwrap().status(), 408);
-}
-
-#[tokio::test]
-async fn the_page_asks_no_other_host() {
-    let page = setup().get("/").await;
-    assert!(page.header("content-security-policy").starts_with("default-src 'none'; script-src 'self'"));
-    for text in [include_str!("../page/page.html"), include_str!("../page/page.css"), include_str!("../page/page.js")] {
-        let urls = text.split("http").skip(1).filter(|rest| !rest.starts_with("://www.w3.org/2000/svg")).count();
-        assert_eq!(urls, 0);
-    }
-}
-
-#[test]
-fn the_page_lists_existing_names_for_deletion() {
-    let script = include_str!("../page/page.js");
-    assert!(script.contains("{ accessed_to, exists: byId(\"exists\").value, sort: \"last_access\" }"));
-    let page = include_str!("../page/page.html");
-    assert!(page.contains("<option value=\"true\" selected>existing names</option>"));
-}
-
-#[test]
-fn the_page_says_in_words_how_many_servers_observed_a_total() {
-    let script = include_str!("../page/page.js");
-    for needed in
-        ["${row.observed_servers} of ${row.servers} servers observed", "missing(nearest)", "notes.push(`framed: partial"]
-    {
-        assert!(script.contains(needed), "{needed}");
-    }
-}
-
-/// What is not among the rows of one answer is fetched as well, and where something is left out then, that is said.
-#[test]
-fn the_page_saves_all_pages_of_an_answer_or_says_that_it_does_not() {
-    let script = include_str!("../page/page.js");
-    let (_, save) = script.split_once("async function save(").unwrap();
-    let (save, _) = save.split_once("\n}\n").unwrap();
-    for needed in ["nextPage(response)", "x-total-count", "SAVED_PAGES", "has the first"] {
-        assert!(save.contains(needed), "{needed}");
-    }
-    assert!(include_str!("../page/page.html").contains("id=\"saving\""));
-}
-
-#[test]
-fn every_file_that_the_page_saves_is_for_a_spreadsheet() {
-    let script = include_str!("../page/page.js");
-    let saved: Vec<&str> = script.lines().filter(|line| line.contains("\"text/csv\"")).collect();
-    assert_eq!(saved.len(), 1);
-    assert!(saved.iter().all(|line| line.contains("escape: \"spreadsheet\"")), "{saved:?}");
 }
 
 impl Setup {
@@ -567,10 +518,4 @@ async fn what_is_refused_is_in_the_metrics() {
     ] {
         assert!(text.lines().any(|told| told == line), "{line}: {text}");
     }
-}
-
-#[test]
-fn the_page_shows_what_readyz_says() {
-    let (html, script) = (include_str!("../page/page.html"), include_str!("../page/page.js"));
-    assert!(html.contains(r#"id="unready""#) && script.contains(r#"new URL("/readyz", location.origin)"#));
 }

@@ -37,6 +37,7 @@ async fn no_body_has_a_member_twice() {
         ("POST", "/api/v2/users", r#"{"user": "ann", "rights": {"monitoring": true, "monitoring": false}}"#, "monitoring"),
         ("PATCH", "/api/v2/users/boss", r#"{"administrator": true, "administrator": false}"#, "administrator"),
         ("POST", "/api/v2/users/boss/tokens", r#"{"name": "a", "name": "b"}"#, "name"),
+        ("POST", "/api/v2/session", r#"{"user": "boss", "user": "eve", "password": "a"}"#, "user"),
         ("POST", "/api/v2/monitoring/testrabbitmqcred", r#"{"rabbitmq_tls": true, "rabbitmq_tls": false}"#, "rabbitmq_tls"),
         ("POST", "/api/v2/sql", r#"{"sql": "SELECT 1", "sql": "SELECT 2"}"#, "sql"),
     ] {

@@ -1,7 +1,7 @@
-//! `/api/v2/monitoring/heartbeat`: signs of life of the probes, and who is alive.
+//! `/api/v2/monitoring/heartbeat`: receives the probes' heartbeats, and says how the servers are.
 //!
-//! What becomes of a heartbeat is `zonepulse_central::probes::heartbeat`'s business, and how well a server is
-//! `zonepulse_central::fleet`'s. Here are the words for both.
+//! `zonepulse_central::probes::heartbeat` processes heartbeats, and `zonepulse_central::fleet` judges the servers. This is
+//! their JSON.
 
 mod probe;
 
@@ -11,7 +11,8 @@ use crate::http::answer::listing;
 use crate::http::answer::problem::{Case, Problem};
 use crate::http::blocking::blocking;
 use crate::http::question::body;
-use crate::http::question::parameters::{self, Listed};
+use crate::http::question::groups::{ServerSelection, Slice};
+use crate::http::question::parameters;
 use crate::http::state::App;
 use axum::body::Body;
 use axum::extract::State;
@@ -34,28 +35,27 @@ use zonepulse_central::probes::heartbeat;
 use zonepulse_central::rights::Caller;
 use zonepulse_central::time::{now_ms, text};
 use zonepulse_store::Server;
+use zonepulse_wire as wire;
 use zonepulse_wire::heartbeat::MAX_HEARTBEAT_BYTES;
-use zonepulse_wire::{self as wire, Heartbeat, HeartbeatAnswer};
 
-/// What probes call.
+/// The routes for probes.
 pub fn sending() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(hear))
 }
 
-/// What users call.
+/// The routes for users.
 pub fn reading() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(list))
 }
 
 /// Send a heartbeat
 ///
-/// For probes, every 30 seconds, with the token of their server. The answer has the settings that
-/// hold for it.
+/// For probes, every 30 seconds, with the token of their server. The answer contains the settings in effect for it.
 #[utoipa::path(
     post, path = "/api/v2/monitoring/heartbeat", operation_id = "send_heartbeat", tag = "Probes",
-    request_body(content = HeartbeatBody, description = "How the probe and its machine are."),
+    request_body(content = HeartbeatBody, description = "The state of the probe and its machine."),
     responses(
-        (status = 200, description = "It was heard; and what holds for the server.", body = HeartbeatAnswerBody),
+        (status = 200, description = "The settings in effect for the server.", body = HeartbeatAnswerBody),
     ),
 )]
 async fn hear(
@@ -65,7 +65,7 @@ async fn hear(
     uri: Uri,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<HeartbeatAnswer>, Problem> {
+) -> Result<Json<HeartbeatAnswerBody>, Problem> {
     parameters::none(&uri)?;
     let Principal::Server(server_id) = principal else {
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send heartbeats"));
@@ -73,49 +73,46 @@ async fn hear(
     let received_at_ms = now_ms();
     let read = body::json(&headers, body, MAX_HEARTBEAT_BYTES).await.and_then(|read| body::typed("body", read));
     let refused = |problem: &Problem| app.central().refusals().heartbeat(server_id, problem.detail(), received_at_ms);
-    let said: Heartbeat = read.inspect_err(refused)?;
-    blocking(move || heartbeat::hear(app.central(), server_id, said, Some(caller.address), received_at_ms)).await.map(Json)
+    let said: HeartbeatBody = read.inspect_err(refused)?;
+    let hear = move || heartbeat::hear(app.central(), server_id, said.into(), Some(caller.address), received_at_ms);
+    Ok(Json(blocking(hear).await?.into()))
 }
 
-/// Who is alive
+/// List heartbeats
 ///
-/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are as they should be, and what the last one
-/// said. After a start of the probe or of the central fewer are: at most one of those that can have come by then may be missing.
-/// When several probes use one server's token, its state is `conflict`. After a restart of the central the last heartbeat is
-/// remembered, the count begins anew. `good` says in one word whether nothing is wrong.
+/// A row per managed server, with its heartbeats of the last 2 minutes; 4 or 5 are normal. Shortly after the probe or the
+/// central has started, fewer are expected, and one of those may be missing. If several probes use a server's token, its
+/// state is `conflict`. After the central restarts, it remembers the last heartbeat, but counts anew. `good` sums up
+/// whether nothing is wrong.
 ///
-/// `health` is the worst that holds, in this order, and `reasons` has a sentence about everything that holds:
+/// `health` is the worst of the following that applies, in this order, and `reasons` has a sentence for each that applies:
 ///
 /// * `silent`: more than one heartbeat is missing, and its token is not known to be refused.
-/// * `refused`: its batches are refused, until one of the same kind is taken or none has come for 10 minutes; or its heartbeats are; or a token is
-///   refused at its address, which is no other server's, since anything of it was taken, and within 2 minutes.
+/// * `refused`: its batches are refused (until one of the same kind is accepted, or none has arrived for 10 minutes), or its
+///   heartbeats are; or, within the last 2 minutes and since anything from it was accepted, a token was refused at its
+///   address, which no other server has.
 /// * `conflict`: several probes use its token.
-/// * `blind`: DNS messages are not counted although they should be, or the probe has reason to believe that it does not see all
-///   (`capture.blind`).
-/// * `behind`: the batches that wait at its probe have become more at 3 heartbeats in a row, by more than are always on the way; or
-///   more wait at 2 heartbeats in a row than the probe makes in 3 minutes, or in 3 intervals if those are longer; or none has
-///   arrived for 5 minutes, or 3 intervals, while heartbeats come.
-/// * `lost`: within the last hour its probe gave up batches, or batches were refused for good; or messages through RabbitMQ were
-///   that claim to be of it and do not prove it.
-/// * `restarting`: 3 or more runs of its probe were heard in 2 minutes.
-/// * `dns_stopped`: the DNS server is installed and does not run.
-/// * `settings_refused`: the probe does not follow all settings.
-/// * `new`: no probe of it was ever heard.
-/// * `starting`: probe or central began less than about 2 minutes ago, and what can be expected has come. After a start of the central
-///   that may be nothing yet: `good` is false until its probe is heard.
+/// * `blind`: DNS messages are not counted although they should be, or the probe has reason to believe that it does not see
+///   all of them (`capture.blind`).
+/// * `behind`: batches pile up at its probe: their number rose in 3 consecutive heartbeats, by more than are always in
+///   transit; or 2 consecutive heartbeats reported more than the probe creates in 3 minutes, or in 3 intervals if those are
+///   longer; or none has arrived for 5 minutes, or 3 intervals, although heartbeats do.
+/// * `lost`: within the last hour, its probe discarded batches, or batches were permanently refused, or messages arrived
+///   through RabbitMQ that claim to be from it and cannot prove it.
+/// * `restarting`: 3 or more runs of its probe were heard from within 2 minutes.
+/// * `dns_stopped`: the DNS server is installed but not running.
+/// * `settings_refused`: the probe does not apply all settings.
+/// * `new`: no probe of it was ever heard from.
+/// * `starting`: the probe or the central started less than about 2 minutes ago, and everything expected so far has arrived.
+///   After a start of the central, that may be nothing yet: `good` is false until its probe is heard from.
 /// * `ok`: none of these.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/heartbeat", operation_id = "heartbeats", tag = "Monitoring",
-    params(
-        ("server_id" = Option<Vec<u32>>, Query, description = "Servers by id; repeat it for several. A server that does not exist is an error."),
-        ("offset" = Option<u64>, Query, description = "How many rows to skip.", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many rows to give; 1000 unless told otherwise.", maximum = 100000),
-    ),
+    params(ServerSelection, Slice),
     responses((status = 200, description = "A row per server.", body = Vec<HeartbeatRow>)),
 )]
 async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let page = Listed::read(&uri, &["server_id"])?;
-    let wanted = page.servers.clone();
+    let (ServerSelection { server_id: wanted }, page) = parameters::of_servers(&uri)?;
     let rows = blocking(move || {
         app.central().known_servers(&wanted)?;
         let conditions = app.central().watch().those(|id| wanted.is_empty() || wanted.contains(&id), now_ms())?;
@@ -124,61 +121,61 @@ async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     Ok(listing::page(rows.await?, &page, &uri))
 }
 
-/// How a server is.
+/// The state of a server.
 #[derive(Serialize, ToSchema)]
 struct HeartbeatRow {
     /// The server's id.
     server_id: u32,
     /// The server's display name.
     server: String,
-    /// Whether its data is a sample to look at: no probe sends of it.
+    /// Whether its data is sample data, without a probe.
     sample: bool,
-    /// Heartbeats in the last 2 minutes.
+    /// Number of heartbeats in the last 2 minutes.
     requests: usize,
-    /// What a monitor may take: whether nothing is wrong. So `health` is `ok` or `starting`, heartbeats come as they should, and the
-    /// probe was heard since the central began.
+    /// For monitoring systems: whether nothing is wrong. `health` is `ok` or `starting`, heartbeats arrive as they should, and
+    /// the probe has been heard from since the central started.
     good: bool,
-    /// How well the server is observed: the worst that holds. Null for a sample, of which no probe sends.
+    /// How well the server is observed: the worst state that applies. Null for a sample.
     #[schema(required)]
     health: Option<HealthWord>,
-    /// Why, the worst first.
+    /// The reasons, worst first.
     reasons: Vec<ReasonBody>,
-    /// When the last one arrived; null when none ever did.
+    /// When the last heartbeat arrived; null if none ever did.
     #[schema(format = DateTime, required)]
     last_heartbeat: Option<String>,
-    /// Whether anything was heard of it in the last 2 minutes, and whether more than one probe uses its token.
+    /// Whether a heartbeat arrived in the last 2 minutes, and whether several probes use its token.
     state: ServerState,
-    /// What is wrong, where more than one probe uses its token.
+    /// Which probes use its token, if there are several.
     #[schema(required, example = "two probes use this server's token: ns1 (192.0.2.1), ns2 (192.0.2.2)")]
     conflict: Option<String>,
-    /// What runs there.
+    /// The services on the machine.
     components: ComponentsBody,
-    /// By how much the probe's clock is ahead of the central's, milliseconds, with the time that the heartbeat took on its way.
+    /// How far the probe's clock is ahead of the central's, milliseconds, including the time the heartbeat was in transit.
     #[schema(required)]
     clock_skew_ms: Option<i64>,
-    /// The version of the settings in force there; null while the probe does what its own configuration says.
+    /// The version of the settings in effect there; null while only the probe's own configuration applies.
     #[schema(required)]
     settings_version: Option<u64>,
-    /// What of the settings the probe does not follow, and why: its own configuration does not allow it, or it cannot. Null when it
-    /// follows all.
+    /// Which settings the probe does not apply, and why: its own configuration forbids it, or it cannot. Null if it applies
+    /// all of them.
     #[schema(required)]
     settings_refused: Option<String>,
     /// Whether DNS messages are being counted.
     #[schema(required)]
     capture: Option<CaptureBody>,
-    /// What waits to be sent.
+    /// What is waiting to be sent.
     #[schema(required)]
     spool: Option<SpoolBody>,
     /// The version of the probe.
     #[schema(required)]
     probe_version: Option<String>,
-    /// For how long the probe had been running, seconds.
+    /// How long the probe has been running, seconds.
     #[schema(required)]
     uptime_s: Option<u64>,
-    /// The machine's name.
+    /// The host name.
     #[schema(required)]
     hostname: Option<String>,
-    /// The machine's operating system.
+    /// The operating system.
     #[schema(required)]
     os: Option<String>,
 }
@@ -225,12 +222,12 @@ impl HeartbeatRow {
 /// Why a server's health is what it is.
 #[derive(Serialize, ToSchema)]
 struct ReasonBody {
-    /// What follows from it.
+    /// The state that follows from it.
     health: HealthWord,
-    /// Since when; null where that is not known.
+    /// Since when; null if unknown.
     #[schema(format = DateTime, required)]
     since: Option<String>,
-    /// What is wrong and what to do, in a sentence.
+    /// A sentence that says what is wrong and what to do.
     #[schema(example = "knotd listens on port 5353 (UDP, TCP); the probe counts port 53: set capture.ports")]
     reason: String,
 }
@@ -254,7 +251,7 @@ impl PartialSchema for HealthWord {
     fn schema() -> RefOr<Schema> {
         let words = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
         let words = words.enum_values(Some(ServerHealth::ALL.map(ServerHealth::as_str)));
-        words.description(Some("How well a server is observed, the worst first.")).build().into()
+        words.description(Some("How well a server is observed, worst first.")).build().into()
     }
 }
 
@@ -264,15 +261,15 @@ impl ToSchema for HealthWord {
     }
 }
 
-/// How a server is.
+/// Whether the probe is heard from.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum ServerState {
-    /// Its probe was heard.
+    /// Its probe is sending heartbeats.
     Running,
-    /// Nothing was heard of it.
+    /// No heartbeats arrive.
     Stopped,
-    /// More than one probe uses its token.
+    /// Several probes use its token.
     Conflict,
 }
 

@@ -1,4 +1,4 @@
-//! What a body says of a server that is made or changed.
+//! The bodies of requests that create or change a server.
 
 use crate::http::answer::problem::Problem;
 use crate::http::calls::settings_schema::SettingsSet;
@@ -10,13 +10,13 @@ use zonepulse_central::servers::secret;
 use zonepulse_central::servers::settings::Patch;
 use zonepulse_private::Secret;
 
-/// Declares what may be said of a server once, for one that is changed and for one that is made.
+/// Declares the members of both bodies once.
 macro_rules! described {
     ($($(#[$attribute:meta])* $name:ident: $kind:ty,)*) => {
         body! {
-            /// What may be said of a server.
+            /// Changes to a server.
             pub struct ServerChange {
-                /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
+                /// Its display name, which must not look like another server's: 1 to 128 bytes without invisible characters.
                 #[schema(min_length = 1, max_length = 128)]
                 server: Option<String> = take,
                 $($(#[$attribute])* $name: Option<$kind> = take,)*
@@ -24,13 +24,13 @@ macro_rules! described {
         }
 
         body! {
-            /// A server to be made.
+            /// A new server.
             pub struct NewServer {
-                /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
+                /// Its display name, which must not look like another server's: 1 to 128 bytes without invisible characters.
                 #[schema(min_length = 1, max_length = 128, example = "ns1")]
                 server: String = required,
                 $($(#[$attribute])* $name: Option<$kind> = take,)*
-                /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
+                /// Which secret to hand over: a one-time token for enrolment (the default), or the token itself.
                 credential: Option<Credential> = take,
             }
         }
@@ -43,7 +43,7 @@ macro_rules! described {
         }
 
         impl NewServer {
-            /// The name, which secret to hand over, and all else.
+            /// The name, the secret to hand over, and everything else.
             pub fn into_parts(self) -> (String, secret::Credential, Change) {
                 let NewServer { server, credential, $($name,)* } = self;
                 (server, credential.unwrap_or_default().into(), Change { name: None, $($name,)* })
@@ -53,29 +53,30 @@ macro_rules! described {
 }
 
 described! {
-    /// Whether its data is a sample to look at, not a machine's.
+    /// Whether its data is sample data, not that of a machine.
     sample: bool,
-    /// Its operating system; the probe says it when it is enrolled.
+    /// Its operating system, which the probe reports when it enrols.
     #[schema(max_length = 255)]
     os: String,
     /// Its FQDN or IP address, without a port.
     #[schema(max_length = 255)]
     address: String,
-    /// What people want to remember about it.
+    /// Notes about it.
     #[schema(max_length = 4096)]
     notes: String,
-    /// What it is for.
+    /// What it is used for.
     #[schema(max_items = 32, example = json!(["dns"]))]
     services: Vec<String>,
-    /// Where the central collects from, `http://…` or `https://…`. For administrators.
+    /// The URL that the central pulls from, `http://…` or `https://…`. For administrators.
     #[schema(max_length = 2048)]
     pull_url: String,
-    /// What the central shows there; made with `pull_url` unless it is set. It is never shown. For administrators.
+    /// The token that the central presents there; generated with `pull_url` by default. It is never shown. For
+    /// administrators.
     #[schema(value_type = Option<String>, write_only, max_length = 255)]
     pull_token: Secret,
-    /// Whether its probe is given the secrets that it needs. For administrators.
+    /// Whether its probe is trusted with the secrets that it needs. For administrators.
     trusted: bool,
-    /// What is set for this server and not as for all.
+    /// The settings of this server that override those for all servers.
     #[schema(value_type = Option<SettingsSet>)]
     settings: Patch,
 }

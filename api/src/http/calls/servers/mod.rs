@@ -1,6 +1,6 @@
-//! `/api/v2/pvservers`: the managed servers, and how they are set up.
+//! `/api/v2/pvservers`: the managed servers and their configuration.
 //!
-//! What becomes of a server, and of its secrets, is `zonepulse_central::servers`'s business.
+//! `zonepulse_central::servers` manages servers and their secrets. These are the calls and their JSON.
 
 mod body;
 
@@ -9,7 +9,8 @@ use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
 use crate::http::calls::settings_schema::{EffectiveSettings, SettingsSet};
 use crate::http::question::body::{Members, body};
-use crate::http::question::parameters::{self, Listed};
+use crate::http::question::groups::{Listing, Removal, Slice};
+use crate::http::question::parameters;
 use crate::http::state::App;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -31,27 +32,27 @@ use zonepulse_central::time::text;
 use zonepulse_private::Secret;
 use zonepulse_store::Server;
 
-/// Which servers there are, for whoever asks about them.
+/// The list of servers, for users who query data about them.
 pub fn names() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(list_names))
 }
 
-/// What reads.
+/// The routes for reading.
 pub fn reading() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(list)).routes(routes!(read))
 }
 
-/// What makes servers.
+/// The routes for creating servers.
 pub fn creating() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(create))
 }
 
-/// What changes servers.
+/// The routes for changing servers.
 pub fn updating() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(change)).routes(routes!(renew))
 }
 
-/// What removes servers.
+/// The routes for removing servers.
 pub fn deleting() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(remove))
 }
@@ -63,49 +64,49 @@ struct ServerEntry {
     server_id: u32,
     /// Its display name.
     server: String,
-    /// Whether its data is a sample to look at, not a machine's.
+    /// Whether its data is sample data, not that of a machine.
     sample: bool,
-    /// When it was made.
+    /// When it was created.
     #[schema(format = DateTime)]
     created: String,
 }
 
-/// A managed server, and how it is set up.
+/// A managed server and its configuration.
 #[derive(Serialize, ToSchema)]
 struct ServerDetail {
-    /// Its id. An id is never used again.
+    /// Its id, which is never reused.
     server_id: u32,
-    /// Its display name, unique among those that are not removed.
+    /// Its display name, unique among servers that are not removed.
     server: String,
-    /// Whether its data is a sample to look at, not a machine's.
+    /// Whether its data is sample data, not that of a machine.
     sample: bool,
-    /// When it was made.
+    /// When it was created.
     #[schema(format = DateTime)]
     created: String,
-    /// When it was removed; null for one that is not.
+    /// When it was removed; null if it is not.
     #[schema(format = DateTime, required)]
     removed: Option<String>,
-    /// Its operating system; empty when nobody said.
+    /// Its operating system; empty if unknown.
     os: String,
-    /// Its FQDN or IP address; empty when nobody said.
+    /// Its FQDN or IP address; empty if unknown.
     address: String,
-    /// What people want to remember about it.
+    /// Notes about it.
     notes: String,
-    /// What it is for.
+    /// What it is used for.
     services: Vec<String>,
-    /// Where the central collects from; empty for nowhere.
+    /// The URL that the central pulls from; empty if none.
     pull_url: String,
-    /// Whether its probe is given the broker's password, or the token for pulling, where it needs them. It is not after a
-    /// user who is not an administrator has made the server or a token of it: it then sends over HTTP instead of
+    /// Whether its probe is trusted with secrets: the broker's password, or the pull token, if it needs them. It no longer is
+    /// once a user who is not an administrator has created the server or a token for it; it then sends over HTTP instead of
     /// through the broker.
     trusted: bool,
-    /// Until when its one-time enrolment token can be used; null when there is none.
+    /// When its one-time enrolment token expires; null if there is none.
     #[schema(format = DateTime, required)]
     enrollment_expires: Option<String>,
-    /// What is set for this server and not as for all.
+    /// The settings of this server that override those for all servers.
     #[schema(value_type = SettingsSet)]
     settings: Value,
-    /// What holds for it.
+    /// The settings in effect.
     #[schema(value_type = EffectiveSettings)]
     effective_settings: Value,
 }
@@ -131,32 +132,32 @@ impl ServerDetail {
     }
 }
 
-/// A server with what its probe needs. There is one secret in it, which is shown this once: `enrollment_token`, or `token`.
+/// A server with what its probe needs. It contains one secret, which is shown only once: `enrollment_token` or `token`.
 #[derive(Serialize, ToSchema)]
 struct Handover {
     /// The server.
     server: ServerDetail,
-    /// A token that is worth one enrolment. The probe gets a token of its own for it, which is shown to nobody else.
+    /// A token for one enrolment. In exchange, the probe gets a token of its own, which nobody else sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     enrollment_token: Option<String>,
-    /// Until when it can be used; there with `enrollment_token`.
+    /// When it expires; present with `enrollment_token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     enrollment_expires: Option<String>,
-    /// What to type on the machine to enrol its probe; there with `enrollment_token`. It prompts for that token, or reads
-    /// it from standard input: as an argument, every user of the machine could see it. That of a new token has `--force`: it
-    /// replaces the credentials of a machine that is enrolled, and enrols one that is not.
+    /// The command that enrols the machine's probe; present with `enrollment_token`. It prompts for that token, or reads it from
+    /// standard input, because every user of the machine can see arguments. The command for a new token contains `--force`,
+    /// which replaces the credentials of a machine that is already enrolled, and makes no difference otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "zonepulse-probe enroll https://central.example:8053 -")]
     enroll_command: Option<String>,
-    /// The token with which the probe sends; only where `credential` asked for it.
+    /// The token with which the probe sends batches and heartbeats; only if `credential` asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    /// A configuration for the probe, in TOML, with the token in it; there with `token`.
+    /// A configuration for the probe, in TOML, including the token; present with `token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe_config: Option<String>,
-    /// The authority that the probe has to trust, in PEM, for the file that `tls.ca_file` of `probe_config` names; null
-    /// when it is one that machines trust anyway. Whoever enrols does not need it: the command has its fingerprint.
+    /// The certificate authority that the probe must trust, in PEM, for the file that `tls.ca_file` in `probe_config` names;
+    /// null if machines trust it anyway. Enrolment does not need it: the command contains its fingerprint.
     #[schema(required)]
     ca: Option<String>,
 }
@@ -188,16 +189,16 @@ impl Handover {
 }
 
 body! {
-    /// How a server gets a new token.
+    /// A new token for a server.
     struct Renewal {
-        /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
+        /// Which secret to hand over: a one-time token for enrolment (the default), or the token itself.
         credential: Option<Credential> = take,
     }
 }
 
-/// Which servers there are
+/// List ids and names of servers
 ///
-/// Their ids and names, which is what answers about them say; `pvservers` has all about them.
+/// Only what answers about servers contain; `pvservers` has everything about them.
 #[utoipa::path(
     get, path = "/api/v2/servers", operation_id = "servers", tag = "Servers",
     responses((status = 200, description = "The servers.", body = Vec<ServerEntry>)),
@@ -216,19 +217,14 @@ async fn list_names(State(app): State<App>, uri: Uri) -> Result<Json<Vec<ServerE
 
 /// List servers
 ///
-/// All that are managed, by id, and how they are set up.
+/// All managed servers and their configuration, sorted by id.
 #[utoipa::path(
     get, path = "/api/v2/pvservers", operation_id = "list_servers", tag = "Servers",
-    params(
-        ("removed" = Option<bool>, Query, description = "Whether to list removed servers, of which there is history, too."),
-        ("offset" = Option<u64>, Query, description = "How many rows to skip.", minimum = 0),
-        ("limit" = Option<u32>, Query, description = "How many rows to give; 1000 unless told otherwise.", maximum = 100000),
-    ),
+    params(Listing, Slice),
     responses((status = 200, description = "The servers.", body = Vec<ServerDetail>)),
 )]
 async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let page = Listed::read(&uri, &["removed"])?;
-    let removed = page.removed;
+    let (Listing { removed }, page) = parameters::listing(&uri)?;
     let rows = blocking(move || {
         let servers = servers::list(app.central(), removed)?;
         servers.into_iter().map(ServerDetail::of).collect::<Result<Vec<_>, Error>>()
@@ -238,7 +234,7 @@ async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
 
 /// Read a server
 ///
-/// How it is set up, removed or not.
+/// A server and its configuration, even if it was removed.
 #[utoipa::path(
     get, path = "/api/v2/pvservers/{server_id}", operation_id = "server", tag = "Servers",
     params(("server_id" = u32, Path, description = "The server.", minimum = 1)),
@@ -257,18 +253,18 @@ async fn read(
     blocking(move || ServerDetail::of(servers::find(app.central(), id)?)).await.map(Json)
 }
 
-/// Make a server
+/// Create a server
 ///
-/// The answer has what its probe needs, and is the only one that has it: with one secret, a one-time token to enrol with
-/// or, where `credential` is `token`, the token itself and a configuration with it. `pull_url`, `pull_token`, `trusted`,
-/// `verify_ca`, and every address and all about the broker among `settings` are for administrators. A server that
-/// another user makes is not trusted with secrets.
+/// Only this answer contains what its probe needs, including one secret: a one-time token for enrolment or, if `credential`
+/// is `token`, the token itself and a configuration that contains it. `pull_url`, `pull_token`, `trusted`, `verify_ca`, and
+/// among `settings` every address and everything about the broker are for administrators. A server created by another user
+/// is not trusted with secrets.
 #[utoipa::path(
     post, path = "/api/v2/pvservers", operation_id = "create_server", tag = "Servers",
     request_body(content = NewServer, description = "The server."),
     responses(
-        (status = 201, description = "The server, and what its probe needs.", body = Handover,
-            headers(("Location" = String, description = "Where the server is."))),
+        (status = 201, description = "The server and what its probe needs.", body = Handover,
+            headers(("Location" = String, description = "The path of the server."))),
         (status = 409, description = "The name is taken, or there are too many servers.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -293,16 +289,16 @@ async fn create(
 
 /// Change a server
 ///
-/// What is absent stays as it is; `null` resets it to its default (RFC 7396). `pull_url`,
-/// `pull_token`, `trusted`, `verify_ca`, and every address and all about the broker among `settings` are for
-/// administrators. A change that would send a secret elsewhere or less safely needs the secret in the same request:
-/// `pull_token` with `pull_url`, `rabbitmq_password` with a broker of the server's own.
+/// Absent members are unchanged; `null` resets one to its default (RFC 7396). `pull_url`, `pull_token`, `trusted`,
+/// `verify_ca`, and among `settings` every address and everything about the broker are for administrators. A change that
+/// would send a secret elsewhere or less securely must contain the secret: `pull_token` with `pull_url`, `rabbitmq_password`
+/// with a broker of the server's own.
 #[utoipa::path(
     patch, path = "/api/v2/pvservers/{server_id}", operation_id = "change_server", tag = "Servers",
     params(("server_id" = u32, Path, description = "The server.", minimum = 1)),
-    request_body(content = ServerChange, description = "What is to be different."),
+    request_body(content = ServerChange, description = "The changes."),
     responses(
-        (status = 200, description = "The server as it is now.", body = ServerDetail),
+        (status = 200, description = "The changed server.", body = ServerDetail),
         (status = 404, description = "There is no such server, or it was removed.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken.", body = Problem, content_type = "application/problem+json"),
     ),
@@ -321,17 +317,17 @@ async fn change(
     blocking(move || ServerDetail::of(servers::change(app.central(), &caller, id, change.into())?)).await.map(Json)
 }
 
-/// Give a server a new token
+/// Replace a server's token
 ///
-/// The old one is refused at once, also for batches that were signed with it and wait in the broker; so is an enrolment
-/// token that was not used. The answer has what its probe needs, as when it was made. When the user is not an
-/// administrator, the server is not trusted with secrets from then on.
+/// The old one is refused at once, even for batches that were signed with it and are waiting in the broker, and so is an
+/// unused enrolment token. The answer contains what the probe needs, as for a new server. If the user is not an
+/// administrator, the server is no longer trusted with secrets.
 #[utoipa::path(
     post, path = "/api/v2/pvservers/{server_id}/token", operation_id = "renew_server_token", tag = "Servers",
     params(("server_id" = u32, Path, description = "The server.", minimum = 1)),
-    request_body(content = Option<Renewal>, description = "What to hand over."),
+    request_body(content = Option<Renewal>, description = "Which secret to hand over."),
     responses(
-        (status = 200, description = "The server, and what its probe needs.", body = Handover),
+        (status = 200, description = "The server and what its probe needs.", body = Handover),
         (status = 404, description = "There is no such server, or it was removed.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -356,18 +352,17 @@ async fn renew(
 
 /// Remove a server
 ///
-/// Its token is refused from then on, and its id is never used again. Its history stays until
-/// retention has taken it, unless it is to be purged: all its points, totals and reports are then
-/// gone at once. A removed server can be purged later.
+/// Its token is refused from now on, and its id is never reused. Its history remains until retention removes it; `purge`
+/// deletes all its points, totals and reports at once. A removed server can be purged later.
 #[utoipa::path(
     delete, path = "/api/v2/pvservers/{server_id}", operation_id = "remove_server", tag = "Servers",
     params(
         ("server_id" = u32, Path, description = "The server.", minimum = 1),
-        ("purge" = Option<bool>, Query, description = "Whether its history goes, too."),
+        Removal,
     ),
     responses(
-        (status = 204, description = "It is removed."),
-        (status = 404, description = "There is no such server, or it was removed before.", body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "The server is removed."),
+        (status = 404, description = "There is no such server, or it was already removed.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 async fn remove(
@@ -376,18 +371,18 @@ async fn remove(
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<StatusCode, Problem> {
-    let purge = parameters::purge(&uri)?;
+    let Removal { purge } = parameters::removal(&uri)?;
     let id = server_id(path)?;
     blocking(move || servers::remove(app.central(), &caller, id, purge)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The host at which whoever asks found this central.
+/// The host at which the caller reached this central.
 fn asked_at(headers: &HeaderMap) -> Option<String> {
     headers.get(header::HOST)?.to_str().ok().map(str::to_owned)
 }
 
-/// The server that a path names.
+/// The server named in a path.
 fn server_id(path: Result<Path<String>, PathRejection>) -> Result<u32, Problem> {
     let text = path.map_err(|error| parameters::bad_path(&error, "server_id"))?.0;
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
