@@ -1,0 +1,23 @@
+// Everything that views use, except charts: `./chart` brings uPlot with it.
+export { Badge, State, type Tone } from "./badge";
+export { Button, IconButton, LinkButton } from "./button";
+export { Card, Figure, Figures } from "./card";
+export { CodeBox } from "./codebox";
+export { CsvButton, csvOf, saveFile } from "./csv";
+export { Confirm, Dialog, FormDialog } from "./dialog";
+export { FileDrop } from "./drop";
+export { Empty, Failure, Loaded, Loading, Notice } from "./feedback";
+export { CheckField, Field, SelectField, TextField } from "./field";
+export { FilterField, Filters, FilterSelect } from "./filter";
+export { Icon, type IconName } from "./icons";
+export { Menu, type MenuItem } from "./menu";
+export { DnsName, Foreign, Time } from "./name";
+export { Page } from "./page";
+export { Range, intervalOf, rangeOf, stepOf, zoomTo, type TimeRange } from "./range";
+export { RecordLink } from "./record";
+export { SaveRows } from "./rows";
+export { SecretOnce } from "./secret";
+export { Sparkline } from "./sparkline";
+export { DataTable, Table, tableState, type Column, type Selection, type TableState } from "./table";
+export { Tabs } from "./tabs";
+export { toast } from "./toast";
