@@ -1,7 +1,7 @@
 # The project's commands. Each installs the packages that it needs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-api test-crash test-attack test-cut test-differential bench bench-probe bench-store bench-growth recall fuzz lint clean-run
+.PHONY: help run build test test-api test-crash test-attack test-cut test-differential test-zones bench bench-probe bench-store bench-growth bench-zones recall fuzz lint screenshots clean-run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,13 @@ test-cut: ## disconnect machines of a fleet for two minutes, twice
 test-differential: ## ask 60,000 random questions about random batches; compare each answer with a plain model
 	@ZONEPULSE_TESTS_QUESTIONS=60000 scripts/test.sh random_questions
 
+test-zones: ## compare a million lookups and transferred records, and 1,000 removals, with Knot, BIND and NSD; 50,000 verdicts with Python
+	@ZONEPULSE_TESTS_LOOKUPS=1000000 scripts/test.sh random_lookups
+	@ZONEPULSE_TESTS_TRANSFER_RECORDS=1000000 scripts/test.sh full_zone
+	@ZONEPULSE_TESTS_REMOVALS=1000 scripts/test.sh answers_change_as_predicted
+	@ZONEPULSE_TESTS_VERDICT_RECORDS=50000 scripts/test.sh verdicts_on_a_large_zone
+	@ZONEPULSE_TESTS_VERDICT_RECORDS=50000 ZONEPULSE_TESTS_FLOOD_NAMES=400000 scripts/test.sh names_folded_in_a_flood
+
 bench: ## benchmark the real programs and write a report (docs/BENCHMARKS.md has the figures)
 	@scripts/bench.sh
 
@@ -44,6 +51,9 @@ bench-store: ## benchmark the store, also against VictoriaMetrics, DuckDB and Cl
 bench-growth: ## benchmark the store with 1 to 30 days, 10 to 1,000 servers, 1 million records (plots in docs/img)
 	@scripts/bench.sh growth
 
+bench-zones: ## benchmark zones: import a million resources, ask for verdicts, ingest with and without (plot in docs/img)
+	@scripts/bench.sh zones
+
 recall: ## measure recall on the captures of the corpus, and write docs/RECALL.md
 	@scripts/recall.sh
 
@@ -52,6 +62,9 @@ fuzz: ## fuzz the parsers of packets, files, batches, heartbeats and settings, e
 
 lint: ## check format, clippy and dependency rules
 	@scripts/lint.sh
+
+screenshots: ## take pictures of every view of the page, into target/screenshots and docs/img/page
+	@scripts/screenshots.sh
 
 clean-run: ## delete the data of `make run`
 	@scripts/clean-run.sh

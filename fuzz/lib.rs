@@ -45,7 +45,7 @@ impl Sink for Checked {
 
     fn add(&mut self, counter: Counter, count: u64) {
         assert!(!Counter::NOT_COUNTED.contains(&counter), "{counter:?} is counted with its message");
-        if counter == Counter::StreamBytesSkipped {
+        if matches!(counter, Counter::StreamBytesSkipped | Counter::StreamBytesUnfinished) {
             self.skipped += count;
         }
     }

@@ -3,9 +3,10 @@
 #
 #   scripts/bench.sh           everything
 #   scripts/bench.sh NAME      probe (or a part of it: probe start, capture, flood or live), store, peers,
-#                              system, pipeline, or growth
+#                              system, pipeline, growth, or zones (or a part of it: zones import, grid or ingest)
 #
 # ZONEPULSE_BENCH_MINUTES scales the data of `store` and `peers` (1440: 28 million points);
+# ZONEPULSE_BENCH_RESOURCES scales the data of `zones` (1000000; 100000 is quick, and draws no plot);
 # ZONEPULSE_BENCH_REPORT is the report's directory (.run/bench).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

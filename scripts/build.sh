@@ -5,5 +5,5 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 need_to_build
-cargo build --release --locked --workspace --bins
+build_programs
 ls -lh "$programs/zonepulse" "$programs/zonepulse-probe"

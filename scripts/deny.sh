@@ -14,6 +14,8 @@ if [ ! -x "$root/bin/cargo-deny" ]; then
   CARGO_TARGET_DIR=$root/build cargo install --quiet --locked --debug --root "$root" "cargo-deny@$version"
   rm -rf "$root/build"
 fi
+# A build fetches only what this platform needs; the lock file has all of them.
+cargo fetch --quiet --locked
 deny() { "$root/bin/cargo-deny" --locked --log-level error "$@"; }
 
 # An exception that is no longer needed is an error.

@@ -64,3 +64,23 @@ need_to_build() {
   command -v cargo > /dev/null || fail 'Rust is not installed: see https://www.rust-lang.org/tools/install'
   need 'to build' build-essential libclang-dev libpcap-dev
 }
+
+# Builds both programs. All crates but the benches are selected, because a smaller selection would select other features of
+# dependencies than the tests do, and build DataFusion twice; without the benches they are the same.
+build_programs() {
+  cargo build --release --locked --workspace --exclude zonepulse-benches --bins
+}
+
+# need_node PURPOSE: installs Node, and the packages of the page unless those of package-lock.json are there.
+need_node() {
+  # Whoever has another release of Node keeps it.
+  if ! command -v node > /dev/null || ! command -v npm > /dev/null; then
+    need "$1" nodejs npm
+  fi
+  local lock stamp=web/node_modules/.installed
+  lock=$(sha256sum < web/package-lock.json)
+  [ "$(cat "$stamp" 2> /dev/null)" != "$lock" ] || return 0
+  say "Installing $1: npm ci in web"
+  npm --prefix web ci --ignore-scripts --no-audit --no-fund --silent || return
+  printf '%s\n' "$lock" > "$stamp"
+}

@@ -11,6 +11,7 @@ set -euo pipefail
 run_dir=${ZONEPULSE_RUN_DIR:-.run}
 listen=${ZONEPULSE_LISTEN:-127.0.0.1:8053}
 sample=fixtures/captures/sample.pcap.zst
+sample_zone=fixtures/zones/sample.example.zone
 data=$run_dir/data
 # The central would take these ZONEPULSE_ variables for its own settings.
 unset ZONEPULSE_RUN_DIR ZONEPULSE_LISTEN
@@ -80,7 +81,7 @@ if port_is_taken; then
 fi
 need_to_build
 say 'Building (slow the first time, seconds afterwards)'
-cargo build --release --locked --workspace --bins
+build_programs
 
 mkdir -p "$run_dir"
 touch "$run_dir/made-by-make-run"
@@ -92,7 +93,7 @@ trap 'exit 0' INT TERM
 # address, because most machines do not serve DNS: here the machine's own queries
 # are counted. On a DNS server, a probe counts only its own addresses.
 add_server 'this machine' "$run_dir/probe.toml" --spool "$run_dir/spool" --addresses any --interval-s 10
-[ -e "$run_dir/sample.toml" ] || rm -f "$run_dir/sample-is-in"
+[ -e "$run_dir/sample.toml" ] || rm -f "$run_dir/sample-is-in" "$run_dir/sample-zone-is-in"
 add_server 'sample' "$run_dir/sample.toml" --sample --spool "$run_dir/spool-sample" --addresses any
 # The address may have changed since the first start.
 export ZONEPULSE_PROBE_DELIVER__HTTP__URL=$url
@@ -115,6 +116,18 @@ elif "$programs/zonepulse-probe" replay "$sample" --config "$run_dir/sample.toml
   touch "$run_dir/sample-is-in"
 else
   say "Cannot replay the sample: $(tail -n 3 "$run_dir/sample.log")"
+fi
+
+# The sample's zone, so that there are records to give a verdict on.
+central_is=(--url "$url" --credentials "$data/admin-credentials")
+if [ ! -e "$run_dir/sample-zone-is-in" ]; then
+  sample_id=$(sed -n 's/^server_id = \([0-9]*\)$/\1/p' "$run_dir/sample.toml" | head -n 1)
+  if "$programs/zonepulse" zone add sample.example --file "$sample_zone" --server "$sample_id" "${central_is[@]}" \
+    > "$run_dir/sample-zone.log" 2>&1; then
+    touch "$run_dir/sample-zone-is-in"
+  else
+    say "Cannot add the sample's zone: $(tail -n 3 "$run_dir/sample-zone.log")"
+  fi
 fi
 
 start "$run_dir/probe.log" "$programs/zonepulse-probe" run --config "$run_dir/probe.toml" --set "spool.dir=$run_dir/spool"
@@ -143,6 +156,11 @@ else
 fi
 say "  the API         $url/api/docs/"
 say "  logs and data   $run_dir"
+# The sample is half an hour of traffic that ended when it was replayed: look back to the middle of it.
+minutes=$((($(date +%s) - $(stat -c %Y "$run_dir/sample-is-in" 2> /dev/null || date +%s)) / 60 + 15))
+say 'Which records of the sample can be deleted, judging by a quarter of an hour?'
+say "  $programs/zonepulse verdicts --zone sample.example --not-accessed-for ${minutes}m --margin 0s \\"
+say "    --url $url --credentials $data/admin-credentials"
 say 'Press Ctrl-C to stop.'
 
 # If one of them ends by itself, stop the other.

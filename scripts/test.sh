@@ -14,16 +14,19 @@ log=
 trap '[ -z "$log" ] || rm -f "$log"' EXIT
 
 need_to_build
-need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs kea-dhcp4-server chromium curl
+need_without_services 'to test' rabbitmq-server knot knot-dnsutils knot-dnssecutils knot-module-dnstap nsd bind9 bind9-utils bind9-dnsutils ldnsutils dnsperf tcpdump e2fsprogs kea-dhcp4-server chromium curl
+need_node 'to test the page' || say 'Skipping the tests of the page.'
 scripts/rabbitmq-4.sh || say 'Skipping the tests with RabbitMQ 4.'
 
-# DuckDB reads exported files. It is a Python package, installed beside cargo's output.
+# DuckDB reads exported files, dnspython plays a primary that misbehaves. Both are Python packages, installed beside
+# cargo's output.
 version=2.0.1
 venv=$(dirname "$programs")/duckdb-$version
-if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import duckdb' 2> /dev/null; then
-  need 'to test with DuckDB' python3-venv
-  say "Installing DuckDB $version in $venv"
-  { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version"; } || say 'Skipping the tests with DuckDB.'
+if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import dns.zone, duckdb' 2> /dev/null; then
+  need 'to test with DuckDB and dnspython' python3-venv
+  say "Installing DuckDB $version and dnspython in $venv"
+  { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version" "dnspython==2.9.2"; } ||
+    say 'Skipping the tests with DuckDB and dnspython.'
 fi
 ZONEPULSE_TESTS_PYTHON=$(realpath -s "$venv")/bin/python
 export ZONEPULSE_TESTS_PYTHON
@@ -46,11 +49,15 @@ read -r passed failed skipped < <(awk '
   }
   END { print passed + 0, failed + 0, skipped + 0 }' "$log")
 # A test program that was killed has printed no result, or failed after printing
-# one. Repeat what cargo reported, and which tests failed, since that is far above.
+# one. Repeat what cargo reported, which tests failed and why, since that is far above.
 if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
   failed=1
 fi
 if [ "$status" -ne 0 ]; then
+  awk '
+    /^---- .* ----$/ { lines = 13; print "" }
+    /^(failures:|test result: )/ { lines = 0 }
+    lines > 0 && NF > 0 { print substr($0, 1, 600); lines-- }' "$log"
   grep -E '^test .* FAILED$|^error: test failed|^  process didn|signal: ' "$log" | sort -u || true
 fi
 if [ "$((passed + failed))" -eq 0 ]; then

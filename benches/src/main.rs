@@ -15,11 +15,12 @@ mod report;
 mod store;
 mod system;
 mod workload;
+mod zones;
 
 use std::process::ExitCode;
 
 /// Benchmarks whose figures go into the report.
-const BENCHES: [&str; 6] = ["probe", "store", "peers", "system", "pipeline", "growth"];
+const BENCHES: [&str; 7] = ["probe", "store", "peers", "system", "pipeline", "growth", "zones"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         "peers" => peers::run(),
         "system" => system::run(),
         "growth" => growth::run(arguments.get(1).map(String::as_str)),
+        "zones" => zones::run(arguments.get(1).map(String::as_str)),
         _ => pipeline::run(),
     }
     ExitCode::SUCCESS

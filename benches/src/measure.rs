@@ -47,6 +47,26 @@ impl Memory {
     }
 }
 
+/// Makes the peak of a process's resident memory what is resident now, and returns that, KiB
+/// (proc_pid_clear_refs(5)).
+pub fn forget_peak(pid: u32) -> u64 {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is ours");
+    Memory::of(pid).resident_kib
+}
+
+/// CPU time of another process so far, seconds: precise, where `/proc` counts in hundredths.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: timespec consists of plain numbers, for which zero is valid.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to valid values of the right types.
+    let failed = unsafe {
+        libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) != 0 || libc::clock_gettime(clock, &raw mut time) != 0
+    };
+    assert!(!failed, "process {pid} has a clock");
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 /// Runs a command to completion, discarding its output; panics if it fails.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 pub fn run(mut command: Command) -> Run {

@@ -238,7 +238,7 @@ fn timed(central: &Central, api: &Api, way: &Way) -> (Value, f64, f64) {
 }
 
 /// Waits until it is idle.
-fn settle(central: &Central) {
+pub fn settle(central: &Central) {
     loop {
         let used = central.cpu_seconds();
         thread::sleep(Duration::from_secs(5));
@@ -249,7 +249,7 @@ fn settle(central: &Central) {
 }
 
 /// Pins all threads of a process to one core; threads started later inherit it.
-fn pin(pid: u32) {
+pub fn pin(pid: u32) {
     let output = Command::new("taskset").args(["--all-tasks", "--cpu-list", "--pid", CORE, &pid.to_string()]).output();
     assert!(output.expect("taskset runs").status.success(), "a process can be pinned");
 }

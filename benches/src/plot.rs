@@ -21,11 +21,12 @@ pub struct Plot {
 const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 200.0;
 const MARGIN: f64 = 48.0;
-const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
+const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 /// Draws plots side by side over the same sizes.
 pub fn svg(sizes: &str, plots: &[Plot]) -> String {
-    let (width, height) = (plots.len() as f64 * (WIDTH + 2.0 * MARGIN), HEIGHT + 2.5 * MARGIN);
+    let labels = plots.iter().map(|plot| plot.lines.len()).max().unwrap_or(0);
+    let (width, height) = (plots.len() as f64 * (WIDTH + 2.0 * MARGIN), HEIGHT + 2.0 * MARGIN + 14.0 * labels as f64);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n"

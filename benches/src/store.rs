@@ -114,6 +114,7 @@ pub fn commit(store: &Store, batches: &[Vec<u8>]) {
                 covered_from_ms: batch.coverage.from_ms,
                 covered_until_ms: batch.coverage.until_ms,
                 counters: batch.counters.iter().collect(),
+                loss: Default::default(),
                 evicted: None,
                 rows: batch.rows.iter().map(row).collect(),
             };

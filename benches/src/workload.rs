@@ -92,8 +92,8 @@ impl Workload {
         let mut records = Records::new();
         let mut rows = Vec::new();
         for (number, hits) in self.hits.iter().enumerate().filter(|(_, [(requests, ..), _])| *requests > 0) {
-            let record_type = if number % 3 == 0 { RecordType::new(28) } else { RecordType::A };
-            let record = records.push(&format!("host-{number:05}.zone-{server_id}.example."), record_type);
+            let (name, record_type) = record(number as u32, server_id);
+            let record = records.push(&name, record_type);
             let row = |(kind, (hits, first_ms, last_ms))| Row { record, kind, hits, first_ms, last_ms };
             rows.extend(kinds.into_iter().zip(*hits).map(row));
         }
@@ -130,6 +130,12 @@ impl Workload {
         let at = (self.random.next() >> 11) as f64 / (1u64 << 53) as f64 * total;
         self.weights.partition_point(|weight| *weight < at).min(self.weights.len() - 1)
     }
+}
+
+/// Name and type of a server's n-th record.
+pub fn record(number: u32, server_id: u32) -> (String, RecordType) {
+    let record_type = if number.is_multiple_of(3) { RecordType::new(28) } else { RecordType::A };
+    (format!("host-{number:05}.zone-{server_id}.example."), record_type)
 }
 
 /// SplitMix64: the same numbers for the same seed.

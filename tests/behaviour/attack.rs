@@ -33,8 +33,8 @@ const SLOW_WRITERS: usize = 600;
 const SLOW_READERS: usize = 40;
 /// Times are compared as if the undisturbed ones were no shorter: fleet, attackers and central share two cores.
 const NOISE: Duration = Duration::from_millis(5);
-/// The same for a short run, whose few samples scatter more.
-const SHORT_NOISE: Duration = Duration::from_millis(20);
+/// A short run has too few samples to be compared: it shows that nobody is kept waiting.
+const SHORT_MOST: Duration = Duration::from_millis(500);
 /// Seconds; a run that is shorter is a short one.
 const LONG_S: u64 = 300;
 /// The store's caches and buffers, plus the limits for questions, scans and incoming requests.
@@ -134,8 +134,8 @@ fn attack() {
         ("questions", &calm.questions, &stormy.questions, &after.questions),
     ] {
         let (calm, stormy) = (before.usual().max(after.usual()), stormy.usual());
-        let noise = if seconds < LONG_S { SHORT_NOISE } else { NOISE };
-        assert!(stormy <= 2 * calm.max(noise), "{what}: nine of ten took {calm:?} without attack, {stormy:?} with");
+        let most = if seconds < LONG_S { SHORT_MOST } else { 2 * calm.max(NOISE) };
+        assert!(stormy <= most, "{what}: nine of ten took {calm:?} without attack, {stormy:?} with");
     }
 }
 

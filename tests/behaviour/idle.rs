@@ -4,7 +4,7 @@
 use libtest_mimic::Trial;
 use std::sync::MutexGuard;
 use std::time::Duration;
-use zonepulse_tests::api::{ALL_TIME, text};
+use zonepulse_tests::api::{ALL_TIME, rfc3339, text};
 use zonepulse_tests::browser::Page;
 use zonepulse_tests::needs::{browser, capture_rights, test_with};
 use zonepulse_tests::probe::Settings;
@@ -62,11 +62,14 @@ fn live(_alone: MutexGuard<'static, ()>) {
 fn page() {
     // Its contents are more than an hour old.
     let store = SmallStore::start();
-    let idle = |exists: &str| Page::open(&store.central, &format!("age=3600&exists={exists}")).text("idle").expect("it is shown");
-    let (existing, others) = (idle("true"), idle("false"));
-    // None of that time was observed.
-    let doubt = Page::open(&store.central, "age=900").text("idle-doubt").expect("it is shown");
-    assert!(doubt.starts_with("Of these ") && doubt.contains("were not or only partly observed"), "{doubt}");
+    let hour_ago = rfc3339(unix_ms() - 3_600_000);
+    let idle =
+        |names: &str| Page::open(&store.central, &format!("records?sort=last_access&names={names}&accessed_to={hour_ago}"));
+    let (existing, others) = (idle("existing"), idle("missing"));
+    // None of the last hour was observed.
+    let doubt = existing.notices().join("\n");
+    assert!(doubt.contains("These totals may be too low.") && doubt.contains("alpha was observed for"), "{doubt}");
+    let (existing, others) = (existing.rows("Records").join("\n"), others.rows("Records").join("\n"));
     assert!(existing.contains("old.example.") && existing.contains("www.example."), "{existing}");
     // It was only ever answered with NXDOMAIN.
     assert!(!existing.contains("api.shop.example."), "{existing}");

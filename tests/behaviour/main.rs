@@ -38,6 +38,7 @@ mod names;
 mod numbers;
 mod observed;
 mod overload;
+mod page;
 mod parameters;
 mod plans;
 mod privileges;
@@ -56,6 +57,10 @@ mod times;
 mod twins;
 mod warnings;
 mod whole_capture;
+mod zones;
+mod zones_observation;
+mod zones_transfer;
+mod zones_verdicts;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
@@ -82,7 +87,11 @@ fn all() -> Vec<Trial> {
         crashes::trials(),
         blind::trials(),
         live::trials(),
+        page::trials(),
         observed::trials(),
+        zones_verdicts::trials(),
+        zones_observation::trials(),
+        zones_transfer::trials(),
         twins::trials(),
         devices::trials(),
         states::trials(),
@@ -95,6 +104,7 @@ fn all() -> Vec<Trial> {
         broker::trials(),
         hostile_sql::trials(),
         whole_capture::trials(),
+        zones::trials(),
         exactly_once::trials(),
         encrypted::trials(),
         components::trials(),

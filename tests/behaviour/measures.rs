@@ -27,7 +27,7 @@ pub fn trials() -> Vec<Trial> {
 const CSV: &str = "text/csv";
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 /// IDs of servers and records, which nobody subtracts.
-const IDS: [&str; 2] = ["server_id", "record_id"];
+const IDS: [&str; 3] = ["server_id", "zone_id", "record_id"];
 
 /// A central with one minute for each list of points.
 fn with(minutes: &[&[Point]]) -> Central {

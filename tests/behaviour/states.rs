@@ -34,7 +34,7 @@ pub fn trials() -> Vec<Trial> {
             refused,
         ),
         test_with("a_probe_that_cannot_capture_is_blind", capture_rights, cannot_capture),
-        test_with("the_page_says_how_servers_are_in_words_and_marks_what_is_incomplete", browser, |()| page()),
+        test_with("the_page_says_how_servers_are_in_words_and_with_reasons", browser, |()| page()),
         test_with("a_probe_whose_broker_is_gone_is_behind_until_it_delivers_again", capture_rights, behind),
     ]
 }
@@ -221,13 +221,14 @@ fn page() {
     let heartbeats = Asking::for_heartbeats(central.api());
     probe.start();
     let row = row_when(&central.api(), 0, "blind");
-    let page = Page::open(&central, "");
-    let text = |id: &str| page.text(id).unwrap_or_default();
-    let cards = text("servers");
-    assert!(cards.contains(&format!("blind {}", reason(&row, "blind"))) && cards.contains("no probe yet"), "{cards}");
-    assert_eq!(text("fleet-note"), "0 of 2 well");
-    assert_eq!(text("partial"), "These numbers are incomplete: hits may be missing of ns1 (blind).");
-    assert_eq!(text("top-note"), "all time, incomplete");
+    let why = reason(&row, "blind");
+    let servers = Page::open(&central, "servers");
+    let rows = servers.rows("Servers");
+    assert!(rows[0].contains("ns1") && rows[0].contains("Running") && rows[0].contains("Blind"), "{rows:?}");
+    assert!(rows[1].contains("ns2") && rows[1].contains("Stopped") && rows[1].contains("New"), "{rows:?}");
+    let health = Page::open(&central, "health");
+    assert!(health.text().contains("a server needs attention now:"), "{}", health.text());
+    assert!(health.text().contains(&format!("ns1 {why}")), "{}", health.text());
     drop(heartbeats);
     probe.stop();
 }

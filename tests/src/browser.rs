@@ -1,98 +1,101 @@
-//! The contents of the web page: Chromium opens it, runs its script, and dumps the result.
+//! The web page in Debian's Chromium. Node and playwright-core drive it, from `web/tests/page`.
 
+use super::Central;
 use super::api::Credentials;
-use super::process::run;
-use super::{Central, eventually};
-use reqwest::Url;
-use std::path::Path;
+use super::process::{Output, program, run};
+use serde_json::Value;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 /// Debian's Chromium.
 pub const PROGRAM: &str = "/usr/bin/chromium";
 
-/// The page of a central at one moment, as a document without scripts.
-pub struct Page(String);
+/// The page's sources, with its tests and their packages.
+pub fn sources() -> PathBuf {
+    zonepulse_fixtures::project().join("web")
+}
+
+/// Runs `web/tests/page/NAME.spec.mjs` against a central; panics with its output if a test in it
+/// fails. Tests get what is in `environment`, too.
+pub fn spec(name: &str, central: &Central, environment: &[(&str, &str)]) {
+    let mut command = node(&format!("{name}.spec.mjs"), central);
+    command.envs(environment.iter().copied());
+    // Its own limits are shorter, and say in which step it was.
+    let output = run(&mut command, Duration::from_secs(300));
+    // Shown by those who want to know what takes how long.
+    println!("{}", output.out);
+    assert_eq!(output.code, Some(0), "the page is not as {name}.spec.mjs expects it:\n{}{}", output.out, output.err);
+}
+
+/// Runs the tests of the page's modules, which need no browser; panics with their output if one
+/// fails.
+pub fn units() {
+    let folder = sources().join("tests/unit");
+    let entries = fs::read_dir(&folder).expect("the page has tests").flatten().map(|entry| entry.path());
+    let files = entries.filter(|file| file.to_string_lossy().ends_with(".test.mjs"));
+    let output = run(command().arg("--test").args(files), Duration::from_secs(120));
+    assert_eq!(output.code, Some(0), "{}{}", output.out, output.err);
+}
+
+/// A view of the page at one moment, as the administrator sees it.
+pub struct Page(Value);
 
 impl Page {
-    /// Opens it as the administrator with these options (as in `age=900`), and waits until it shows
-    /// its numbers.
-    pub fn open(central: &Central, chosen: &str) -> Page {
-        let Credentials::User(name, password) = central.administrator() else { panic!("the administrator is a user") };
-        let mut url = Url::parse(&format!("{}/#{chosen}", central.url())).expect("an address");
-        url.set_username(&name).and_then(|()| url.set_password(Some(&password))).expect("an address with a host");
-        eventually("the page has its numbers", Duration::from_secs(60), || {
-            let page = Page(dump(&url));
-            (!page.text("updated").unwrap_or_default().is_empty()).then_some(page)
-        })
+    /// Opens the view at this address (as in `records?host=www*`), and waits until it has its
+    /// contents.
+    pub fn open(central: &Central, address: &str) -> Page {
+        let Output { code, out, err } = run(node("look.mjs", central).arg(address), Duration::from_secs(120));
+        assert_eq!(code, Some(0), "{address} cannot be opened:\n{out}{err}");
+        Page(serde_json::from_str(&out).unwrap_or_else(|error| panic!("no JSON ({error}): {out}")))
     }
 
-    /// The text of the element with this ID; none if it is hidden.
-    pub fn text(&self, id: &str) -> Option<String> {
-        element(&self.0, id)
+    /// Everything that can be read in it, without the navigation.
+    pub fn text(&self) -> &str {
+        self.0["text"].as_str().expect("a text")
+    }
+
+    /// Its notices and failures.
+    pub fn notices(&self) -> Vec<&str> {
+        let notices = self.0["notices"].as_array().expect("a list");
+        notices.iter().map(|notice| notice.as_str().expect("a text")).collect()
+    }
+
+    /// The rows of the table with this caption, as text; none if there is no such table.
+    pub fn rows(&self, caption: &str) -> Vec<&str> {
+        let rows = self.0["tables"][caption].as_array().into_iter().flatten();
+        rows.map(|row| row.as_str().expect("a text")).collect()
     }
 }
 
-fn dump(url: &Url) -> String {
-    let folder = tempfile::Builder::new().prefix("zonepulse-browser").tempdir().expect("a temporary folder can be made");
-    let mut command = Command::new(PROGRAM);
-    command.args(["--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server"]);
-    // The page is the test's own, and Chromium's sandbox does not work as root.
-    command.arg("--no-sandbox").arg(profile(folder.path()));
-    // The virtual clock stops while the page waits for an answer.
-    command.args(["--virtual-time-budget=3000", "--dump-dom", url.as_str()]).env("HOME", folder.path());
-    let output = run(&mut command, Duration::from_secs(60));
-    assert_eq!(output.code, Some(0), "Chromium fails: {}", output.err);
-    output.out
+/// A script of `web/tests/page`, with the central's address and its administrator in the
+/// environment.
+fn node(script: &str, central: &Central) -> Command {
+    let Credentials::User(user, password) = central.administrator() else { panic!("the administrator is a user") };
+    let mut command = command();
+    command.arg(sources().join("tests/page").join(script));
+    command.env("ZONEPULSE_TESTS_CHROMIUM", PROGRAM);
+    command.env("ZONEPULSE_TESTS_URL", central.url()).env("ZONEPULSE_TESTS_USER", user).env("ZONEPULSE_TESTS_PASSWORD", password);
+    command.env("ZONEPULSE_TESTS_PROBE", program("zonepulse-probe")).env("ZONEPULSE_TESTS_SHOTS", shots());
+    // A proxy would not reach this machine's own ports.
+    for variable in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(variable).env_remove(variable.to_uppercase());
+    }
+    command
 }
 
-fn profile(folder: &Path) -> String {
-    format!("--user-data-dir={}", folder.display())
+fn command() -> Command {
+    let mut command = Command::new("node");
+    command.arg("--test-reporter=spec").env("FORCE_COLOR", "0").current_dir(sources());
+    command
 }
 
-/// The text of an element by ID, in a document written by a browser: every tag is closed, and `<`
-/// in text is escaped.
-fn element(document: &str, id: &str) -> Option<String> {
-    let at = document.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("no {id} in {document}"));
-    let start = document[..at].rfind('<').expect("an attribute is in a tag");
-    let (tag, rest) = document[start + 1..].split_once('>').expect("a tag has an end");
-    let mut words = tag.split_whitespace();
-    let name = words.next().expect("a tag has a name");
-    if words.any(|word| word.starts_with("hidden")) {
-        return None;
-    }
-    let (open, close) = (format!("<{name}"), format!("</{name}>"));
-    let (mut depth, mut text) = (0, String::new());
-    for piece in rest.split_inclusive('>') {
-        let (before, tag) = piece.split_once('<').map_or((piece, ""), |(before, _)| (before, &piece[before.len()..]));
-        text += before;
-        if tag.starts_with(&close) {
-            if depth == 0 {
-                break;
-            }
-            depth -= 1;
-        } else if tag.starts_with(&open) && tag[open.len()..].starts_with(['>', ' ']) {
-            depth += 1;
-        }
-        // Separate table cells.
-        text += if tag.starts_with("</") { " " } else { "" };
-    }
-    let text = [("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&quot;", "\""), ("&amp;", "&")]
-        .iter()
-        .fold(text, |text, (escaped, plain)| text.replace(escaped, plain));
-    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_elements_text_is_that_of_all_in_it() {
-        let document =
-            r#"<div id="all"><p id="a" class="x">1 &lt; 2</p><div><p>b</p></div>c</div><p id="late" hidden="">no</p>d"#;
-        assert_eq!(element(document, "a").as_deref(), Some("1 < 2"));
-        assert_eq!(element(document, "all").as_deref(), Some("1 < 2 b c"));
-        assert_eq!(element(document, "late"), None);
-    }
+/// Where pictures of what failed stay after the tests: beside cargo's output.
+fn shots() -> PathBuf {
+    let here = env::current_exe().expect("this program has a path");
+    let folder = here.ancestors().nth(2).expect("cargo puts it deeper").join("page-failures");
+    fs::create_dir_all(&folder).expect("cargo's output is writable");
+    folder
 }

@@ -19,6 +19,7 @@ pub mod meter;
 pub mod needs;
 pub mod network;
 pub mod ports;
+pub mod primary;
 pub mod probe;
 pub mod process;
 pub mod queue;

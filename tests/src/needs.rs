@@ -84,9 +84,29 @@ pub fn kea() -> Result<(), String> {
     if Path::new("/usr/sbin/kea-dhcp4").exists() { Ok(()) } else { Err("there is no Kea: install kea-dhcp4-server".to_owned()) }
 }
 
-/// A browser.
+/// A browser, and what drives it.
 pub fn browser() -> Result<(), String> {
-    if Path::new(super::browser::PROGRAM).exists() { Ok(()) } else { Err("there is no browser: install chromium".to_owned()) }
+    if Path::new(super::browser::PROGRAM).exists() {
+        return node();
+    }
+    Err("there is no browser: install chromium".to_owned())
+}
+
+/// Node, and the packages of the page.
+pub fn node() -> Result<(), String> {
+    /// As playwright-core needs it.
+    const OLDEST: u32 = 20;
+    let version = Command::new("node").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+    let major = String::from_utf8_lossy(&version).trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < OLDEST) {
+        return Err(format!("there is no Node {OLDEST} or later: install nodejs"));
+    }
+    let packages = super::browser::sources().join("node_modules");
+    let is_there = |package: &&str| packages.join(package).join("package.json").exists();
+    if ["axe-core", "esbuild", "playwright-core"].iter().all(is_there) {
+        return Ok(());
+    }
+    Err("the page's tests lack their packages: run npm ci in web".to_owned())
 }
 
 /// The same, and permission to mount file systems.
