@@ -1,6 +1,6 @@
 //! A primary for tests: Knot with a zone that it transfers to whoever has the key.
 
-use super::process::{Process, run, succeed};
+use super::process::{Process, run, run_with_input, succeed};
 use super::{eventually, ports};
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,6 +19,7 @@ pub const SECRET: &str = "em9uZXB1bHNlLXRlc3RzLW9ubHktem9uZXB1bHNl";
 const SERVER: &str = "/usr/sbin/knotd";
 const CONTROL: &str = "/usr/sbin/knotc";
 const DIG: &str = "/usr/bin/kdig";
+const UPDATE: &str = "/usr/bin/nsupdate";
 /// The last step of its startup: its zone is loaded by then.
 const STARTED: &str = "control, binding to";
 /// How long its tools may take.
@@ -36,20 +37,26 @@ pub struct Primary {
     server: Option<Process>,
     folder: TempDir,
     port: u16,
+    apex: &'static str,
 }
 
 impl Primary {
     /// Starts a primary with this zone file. It tells nobody of changes.
     pub fn start(zone: &str) -> Self {
-        Self::start_with(zone, None)
+        Self::start_with(APEX, zone, None)
+    }
+
+    /// Starts a primary of another zone.
+    pub fn start_of(apex: &'static str, zone: &str) -> Self {
+        Self::start_with(apex, zone, None)
     }
 
     /// Starts a primary that sends NOTIFY without a signature to this port of 127.0.0.1.
     pub fn start_notifying(zone: &str, port: u16) -> Self {
-        Self::start_with(zone, Some(port))
+        Self::start_with(APEX, zone, Some(port))
     }
 
-    fn start_with(zone: &str, notify: Option<u16>) -> Self {
+    fn start_with(apex: &'static str, zone: &str, notify: Option<u16>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-primary").tempdir().expect("a temporary folder can be made");
         let port = ports::free();
         let (remote, notify) = match notify {
@@ -61,15 +68,15 @@ impl Primary {
             "server:\n    rundir: \"{0}\"\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    \
              background-workers: 1\ndatabase:\n    storage: \"{0}\"\nlog:\n  - target: stderr\n    any: info\n\
              key:\n  - id: {KEY}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n\
-             {remote}acl:\n  - id: transfer\n    key: {KEY}\n    action: transfer\n\
+             {remote}acl:\n  - id: transfer\n    key: {KEY}\n    action: [transfer, update]\n\
              mod-stats:\n  - id: all\n    request-protocol: on\n\
              template:\n  - id: default\n    global-module: [mod-stats/all]\n\
-             zone:\n  - domain: {APEX}\n    file: \"{0}/zone\"\n    acl: transfer\n{notify}    \
+             zone:\n  - domain: {apex}\n    file: \"{0}/zone\"\n    acl: transfer\n{notify}    \
              zonefile-sync: -1\n    zonefile-load: difference\n    journal-content: changes\n",
             folder.path().display(),
         );
         fs::write(folder.path().join("knot.conf"), configuration).expect("a test's folder is writable");
-        let mut primary = Primary { server: None, folder, port };
+        let mut primary = Primary { server: None, folder, port, apex };
         primary.write(zone);
         primary.start_again();
         primary
@@ -93,7 +100,7 @@ impl Primary {
     /// Replaces its zone, and returns when it serves the new one.
     pub fn load(&self, zone: &str) {
         self.write(zone);
-        self.control(&["-b", "zone-reload", APEX]);
+        self.control(&["-b", "zone-reload", self.apex]);
     }
 
     /// SIGTERM, after which nobody listens on its port.
@@ -127,13 +134,22 @@ impl Primary {
     pub fn records(&self) -> BTreeSet<String> {
         let port = self.port.to_string();
         let mut command = Command::new(DIG);
-        command.args(["@127.0.0.1", "-p", &port, "-y", &key(KEY, SECRET), "+noall", "+answer", "+timeout=10", "AXFR", APEX]);
+        command.args(["@127.0.0.1", "-p", &port, "-y", &key(KEY, SECRET), "+noall", "+answer", "+timeout=10", "AXFR", self.apex]);
         let text = succeed(&mut command, WITHIN);
         let record = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
             [owner, ttl, "IN", rtype, ref data @ ..] => Some(format!("{owner} {ttl} {rtype} {}", data.join(" "))),
             _ => None,
         };
         text.lines().filter_map(record).collect()
+    }
+
+    /// Changes its zone with a script for nsupdate.
+    pub fn update(&self, script: &str) {
+        let port = self.port.to_string();
+        let script = format!("server 127.0.0.1 {port}\n{script}");
+        let mut command = Command::new(UPDATE);
+        let output = run_with_input(command.args(["-y", &key(KEY, SECRET)]), &script, WITHIN);
+        assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{script}{}", output.out);
     }
 
     fn control(&self, arguments: &[&str]) -> String {
@@ -143,7 +159,7 @@ impl Primary {
     }
 }
 
-/// A key as kdig takes it.
+/// A key as kdig and nsupdate take it.
 fn key(name: &str, secret: &str) -> String {
     format!("hmac-sha256:{name}:{secret}")
 }

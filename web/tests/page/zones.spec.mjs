@@ -1,5 +1,7 @@
 // From a zone file to verdicts, a plan, and the script that removes records.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   api,
   behaviour,
@@ -23,6 +25,12 @@ forgotten TXT "nobody asks"
 alias CNAME forgotten
 `;
 const APEX = "fresh.example.";
+
+/** Keeps what the page saved, to be applied to a server. */
+function keep(name, text) {
+  const folder = process.env.ZONEPULSE_TESTS_SAVED;
+  if (folder !== undefined) writeFileSync(join(folder, name), text);
+}
 
 const choose = (page, name, text) =>
   page.locator("input[type=file]").setInputFiles({ name, mimeType: "text/dns", buffer: Buffer.from(text) });
@@ -119,6 +127,7 @@ behaviour("a zone file leads to verdicts, a plan and its script", async () => {
     const saved = await download(page, page.getByRole("button", { name: /^Save .* as / }));
     assert.equal(saved.name, `fresh.example-plan-${id}-${stage}.nsupdate`);
     assert.equal(saved.text, expected);
+    keep(stage, saved.text);
   }
 
   // In every format, and the way back.
@@ -145,7 +154,10 @@ behaviour("a zone file leads to verdicts, a plan and its script", async () => {
     })
   ).text;
   assert.match(undo, /update add/);
-  assert.equal((await download(page, page.getByRole("button", { name: /^Save .* as / }))).text, undo);
+  const saved = await download(page, page.getByRole("button", { name: /^Save .* as / }));
+  assert.equal(saved.text, undo);
+  keep("undo", saved.text);
+  keep("zone", ZONE);
   page.watch.nothing();
 });
 
