@@ -1,4 +1,5 @@
 // Everything that views use, except charts: `./chart` brings uPlot with it.
+export { arranged, pageOf, type SortKeys } from "./arrange";
 export { Badge, State, type Tone } from "./badge";
 export { Button, IconButton, LinkButton } from "./button";
 export { Card, Figure, Figures } from "./card";

@@ -12,6 +12,7 @@ import {
   FilterSelect,
   Foreign,
   Page,
+  pageOf,
   Range,
   rangeOf,
   SaveRows,
@@ -170,7 +171,7 @@ export default function View({ params }: ViewProps) {
   const query = useQuery(`audit ${key}`, async (signal) => {
     if (!filtered) return some(state.offset, state.limit, signal);
     const rows = (await everything(signal)).rows.filter(wanted);
-    return { rows: rows.slice(state.offset, state.offset + state.limit), total: rows.length };
+    return pageOf(rows, state);
   });
 
   return (

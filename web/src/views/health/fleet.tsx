@@ -5,11 +5,14 @@ import { href, hrefWith, oneOf, text } from "../../route";
 import { bytes, count, duration, NONE, plural } from "../../text";
 import type { HeartbeatRow, ObservationRow, ServerEntry } from "../../types";
 import {
+  arranged,
   type Column,
   DataTable,
   Empty,
   Foreign,
   LinkButton,
+  pageOf,
+  type SortKeys,
   State,
   tableState,
   Time,
@@ -63,12 +66,12 @@ interface Row {
   refused: number;
 }
 
-const COMPARE: Record<string, (a: Row, b: Row) => number> = {
-  server: (a, b) => a.server.server.localeCompare(b.server.server, "en", { numeric: true }),
-  observed: (a, b) => (a.summary.share ?? 2) - (b.summary.share ?? 2),
-  newest: (a, b) => (a.summary.newest ?? 0) - (b.summary.newest ?? 0),
-  waiting: (a, b) => (a.heartbeat?.spool?.batches ?? -1) - (b.heartbeat?.spool?.batches ?? -1),
-  lost: (a, b) => a.discarded + a.refused - (b.discarded + b.refused),
+const SORTS: SortKeys<Row> = {
+  server: ({ server }) => server.server,
+  observed: ({ summary }) => summary.share,
+  newest: ({ summary }) => summary.newest ?? 0,
+  waiting: ({ heartbeat }) => heartbeat?.spool?.batches,
+  lost: ({ discarded, refused }) => discarded + refused,
 };
 
 const EMPTY: Summary = {
@@ -260,10 +263,6 @@ export function Fleet({
       servers.retry();
     },
   };
-  const page = <T,>(rows: T[]): { rows: T[]; total: number } => ({
-    rows: rows.slice(state.offset, state.offset + state.limit),
-    total: rows.length,
-  });
   const ready = data !== undefined && servers.data !== undefined;
   const empty =
     wanted !== "" ? (
@@ -293,7 +292,7 @@ export function Fleet({
     return (
       <DataTable
         caption="Periods of observation"
-        query={{ ...base, data: ready ? page(lines) : undefined }}
+        query={{ ...base, data: ready ? pageOf(lines, state) : undefined }}
         state={state}
         columns={LINES}
         rowKey={(line) => `${line.server.server_id} ${line.from} ${line.kind}`}
@@ -303,26 +302,19 @@ export function Fleet({
       />
     );
   }
-  const descending = state.sort.startsWith("-");
-  const compare = COMPARE[state.sort.replace(/^-/, "")] ?? COMPARE.observed;
-  const rows = chosen
-    .map((server): Row => ({
-      server,
-      heartbeat: beats.get(server.server_id),
-      summary: all.get(server.server_id) ?? EMPTY,
-      discarded: discarded.get(String(server.server_id)) ?? 0,
-      refused: refused.get(String(server.server_id)) ?? 0,
-    }))
-    .sort(
-      (a, b) =>
-        (descending ? -1 : 1) * (compare?.(a, b) ?? 0) ||
-        a.server.server.localeCompare(b.server.server, "en", { numeric: true }),
-    );
+  const unsorted = chosen.map((server): Row => ({
+    server,
+    heartbeat: beats.get(server.server_id),
+    summary: all.get(server.server_id) ?? EMPTY,
+    discarded: discarded.get(String(server.server_id)) ?? 0,
+    refused: refused.get(String(server.server_id)) ?? 0,
+  }));
+  const rows = arranged(unsorted, state.sort, SORTS, "observed");
   return (
     <div class="health-strips">
       <DataTable
         caption="Observation of the servers"
-        query={{ ...base, data: ready ? page(rows) : undefined }}
+        query={{ ...base, data: ready ? pageOf(rows, state) : undefined }}
         state={state}
         columns={data ? columnsFor(data, range) : []}
         rowKey={({ server }) => String(server.server_id)}

@@ -15,6 +15,7 @@ import {
   Failure,
   Menu,
   Notice,
+  pageOf,
   RecordLink,
   SaveRows,
   State,
@@ -51,7 +52,7 @@ export function Items({
   const [removing, setRemoving] = useState<readonly number[]>();
   const [stage] = listParam(params, "stage");
   const all = plan.resources.filter((each) => stage === undefined || each.stage === stage);
-  const shown = all.slice(state.offset, state.offset + state.limit);
+  const shown = pageOf(all, state).rows;
   const ids = shown.map(({ resource_id }) => resource_id);
   const verdicts = useQuery(
     `${VERDICTS} of ${ids.join(" ")}`,

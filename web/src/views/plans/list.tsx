@@ -5,6 +5,7 @@ import { may } from "../../session";
 import { count, plural } from "../../text";
 import type { AlertBody, PlanBody } from "../../types";
 import {
+  arranged,
   Card,
   type Column,
   DataTable,
@@ -17,8 +18,10 @@ import {
   Foreign,
   LinkButton,
   Page,
+  pageOf,
   RecordLink,
   SaveRows,
+  type SortKeys,
   State,
   Table,
   tableState,
@@ -63,8 +66,8 @@ export function AlertTable({ alerts, plan = true }: { alerts: readonly AlertBody
 
 type Row = PlanBody & { alerts: number };
 
-const SORTS: Record<string, (row: Row) => string | number> = {
-  name: ({ name }) => name.toLowerCase(),
+const SORTS: SortKeys<Row> = {
+  name: ({ name }) => name,
   zone: ({ zone }) => zone,
   records: ({ resources }) => resources.length,
   alerts: ({ alerts }) => alerts,
@@ -155,16 +158,14 @@ export function PlanList({ params }: { params: URLSearchParams }) {
     raised.set(retirement_id, (raised.get(retirement_id) ?? 0) + 1);
   const part = text(params, "name").toLowerCase();
   const [stage] = listParam(params, "stage");
-  const key = SORTS[state.sort.replace(/^-/, "")] ?? ((row: Row) => row.created);
-  const down = state.sort.startsWith("-") ? -1 : 1;
-  const rows = (plans.data?.rows ?? [])
+  const chosen = (plans.data?.rows ?? [])
     .map((plan): Row => ({ ...plan, alerts: raised.get(plan.retirement_id) ?? 0 }))
     .filter(
       ({ name, zone, resources }) =>
         (name.toLowerCase().includes(part) || zone.includes(part)) &&
         (stage === undefined || resources.some((each) => each.stage === stage)),
-    )
-    .sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a.retirement_id - b.retirement_id) * down);
+    );
+  const rows = arranged(chosen, state.sort, SORTS, "created");
   const none = plans.data?.rows.length === 0;
   return (
     <Page
@@ -227,13 +228,7 @@ export function PlanList({ params }: { params: URLSearchParams }) {
       )}
       <DataTable
         caption="Retirement plans"
-        query={{
-          ...plans,
-          data: plans.data && {
-            rows: rows.slice(state.offset, state.offset + state.limit),
-            total: rows.length,
-          },
-        }}
+        query={{ ...plans, data: plans.data && pageOf(rows, state) }}
         state={state}
         columns={COLUMNS}
         rowKey={({ retirement_id }) => String(retirement_id)}

@@ -4,7 +4,19 @@ import { type Query, useQuery } from "../../query";
 import { href } from "../../route";
 import { count, share } from "../../text";
 import type { DnsAggregate, ServerEntry } from "../../types";
-import { Card, type Column, DataTable, Empty, Foreign, Loaded, Table, tableState } from "../../ui";
+import {
+  arranged,
+  Card,
+  type Column,
+  DataTable,
+  Empty,
+  Foreign,
+  Loaded,
+  pageOf,
+  type SortKeys,
+  Table,
+  tableState,
+} from "../../ui";
 import { Chart } from "../../ui/chart";
 import { observedText } from "../health/incomplete";
 import { causeOf, type Summary } from "../health/ledger";
@@ -26,13 +38,13 @@ interface Row {
   sample: boolean;
 }
 
-const COMPARE: Record<string, (a: Row, b: Row) => number> = {
-  server: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
-  hits: (a, b) => a.hits - b.hits,
-  total: (a, b) => a.total - b.total,
-  first_seen: (a, b) => (a.first_seen ?? "").localeCompare(b.first_seen ?? ""),
-  last_access: (a, b) => (a.last_access ?? "").localeCompare(b.last_access ?? ""),
-  observed: (a, b) => (a.observed?.share ?? -1) - (b.observed?.share ?? -1),
+const SORTS: SortKeys<Row> = {
+  server: ({ name }) => name,
+  hits: ({ hits }) => hits,
+  total: ({ total }) => total,
+  first_seen: ({ first_seen }) => first_seen ?? undefined,
+  last_access: ({ last_access }) => last_access ?? undefined,
+  observed: ({ observed }) => observed?.share ?? undefined,
 };
 
 function columnsFor(words: string): Column<Row>[] {
@@ -163,11 +175,7 @@ export function Servers({
       row.hits = each.hits;
       row.share = sum > 0 ? each.hits / sum : undefined;
     }
-    const descending = state.sort.startsWith("-");
-    const compare = COMPARE[state.sort.replace(/^-/, "")] ?? COMPARE.hits;
-    return [...rows.values()].sort(
-      (a, b) => (descending ? -1 : 1) * (compare?.(a, b) ?? 0) || a.name.localeCompare(b.name),
-    );
+    return arranged([...rows.values()], state.sort, SORTS, "server");
   };
   const ready = hits !== undefined && totals.data !== undefined;
   const rows = ready ? rowsOf() : [];
@@ -178,9 +186,7 @@ export function Servers({
       inRange.retry();
       totals.retry();
     },
-    data: ready
-      ? { rows: rows.slice(state.offset, state.offset + state.limit), total: rows.length }
-      : undefined,
+    data: ready ? pageOf(rows, state) : undefined,
     stale: false,
   };
   return (

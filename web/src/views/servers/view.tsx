@@ -1,12 +1,13 @@
 // All servers. One call lists them, and one more has the rates of those on the visible page, however many there are.
 import { useMemo, useState } from "preact/hooks";
-import { list, type Page as Rows } from "../../api";
+import { list } from "../../api";
 import { useQuery } from "../../query";
 import { href, oneOf, text } from "../../route";
 import { may } from "../../session";
 import { measure, NONE, visible } from "../../text";
 import type { DnsRate, HeartbeatRow } from "../../types";
 import {
+  arranged,
   Badge,
   Button,
   type Column,
@@ -18,7 +19,9 @@ import {
   Foreign,
   LinkButton,
   Page,
+  pageOf,
   SaveRows,
+  type SortKeys,
   Sparkline,
   tableState,
 } from "../../ui";
@@ -42,11 +45,9 @@ const STEP_S = 300;
 /** Steps of a sparkline: two hours. */
 const STEPS = 24;
 
-const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 const HEALTHS = Object.keys(HEALTH);
 
-/** What a column sorts by; undefined comes last in either direction. */
-const SORTED: Record<string, (row: HeartbeatRow) => string | number | undefined> = {
+const SORTS: SortKeys<HeartbeatRow> = {
   server: (row) => row.server,
   state: (row) => row.state,
   health: (row) => (row.health === null ? undefined : HEALTHS.indexOf(row.health)),
@@ -55,22 +56,6 @@ const SORTED: Record<string, (row: HeartbeatRow) => string | number | undefined>
     COMPONENTS.map(([name]) => [name, (row: HeartbeatRow) => versionOf(row.components[name])]),
   ),
 };
-
-function sorted(rows: readonly HeartbeatRow[], sort: string): HeartbeatRow[] {
-  const falling = sort.startsWith("-");
-  const of = SORTED[sort.replace(/^-/, "")] ?? ((row: HeartbeatRow) => row.server);
-  return [...rows].sort((one, other) => {
-    const [a, b] = [of(one), of(other)];
-    if (a === undefined || b === undefined) {
-      if (a !== b) return a === undefined ? 1 : -1;
-    } else {
-      const order =
-        typeof a === "number" && typeof b === "number" ? a - b : collator.compare(String(a), String(b));
-      if (order !== 0) return falling ? -order : order;
-    }
-    return collator.compare(one.server, other.server) || one.server_id - other.server_id;
-  });
-}
 
 interface Rates {
   values: (number | null)[];
@@ -190,14 +175,13 @@ export default function View({ params }: { params: URLSearchParams }) {
     const matches = (row: HeartbeatRow): boolean =>
       (row.server.toLowerCase().includes(sought) || visible(row.server).toLowerCase().includes(sought)) &&
       (shown === "" || row.state === shown);
-    return sorted((fleet.data?.rows ?? []).filter(matches), state.sort);
+    return arranged((fleet.data?.rows ?? []).filter(matches), state.sort, SORTS, "server");
   }, [fleet.data, name, shown, state.sort]);
-  const visibleRows = rows.slice(state.offset, state.offset + state.limit);
-  const ids = visibleRows.map((row) => row.server_id).sort((a, b) => a - b);
+  const shownRows = pageOf(rows, state);
+  const ids = shownRows.rows.map((row) => row.server_id).sort((a, b) => a - b);
   const rates = useQuery(`servers rates ${ids.join()}`, (signal) => fetchRates(ids, signal), {
     enabled: ids.length > 0,
   });
-  const page: Rows<HeartbeatRow> | undefined = fleet.data && { rows: visibleRows, total: rows.length };
 
   const menu = (row: HeartbeatRow): MenuItem[] => [
     { text: "Details", href: serverHref(row) },
@@ -234,7 +218,7 @@ export default function View({ params }: { params: URLSearchParams }) {
       <div class="servers-table">
         <DataTable
           caption="Servers"
-          query={{ ...fleet, data: page }}
+          query={{ ...fleet, data: fleet.data && shownRows }}
           state={state}
           columns={columnsFor(rates.stale ? undefined : rates.data, rates.error !== undefined)}
           rowKey={(row) => String(row.server_id)}

@@ -1,11 +1,12 @@
 // All users for administrators; everybody else sees the own account.
-import { list, type Page as Rows } from "../../api";
-import { type Query, useQuery } from "../../query";
+import { list } from "../../api";
+import { useQuery } from "../../query";
 import { href, hrefWith, oneOf, text } from "../../route";
 import { may } from "../../session";
 import { now, plural, visible } from "../../text";
 import type { UserBody } from "../../types";
 import {
+  arranged,
   Badge,
   type Column,
   DataTable,
@@ -16,9 +17,10 @@ import {
   Foreign,
   LinkButton,
   Page,
+  pageOf,
   SaveRows,
+  type SortKeys,
   tableState,
-  type TableState,
   Time,
 } from "../../ui";
 import type { ViewProps } from "../index";
@@ -80,40 +82,17 @@ const COLUMNS: Column<UserBody>[] = [
   },
 ];
 
-const RANKS: Record<string, (row: UserBody) => string | number> = {
-  user: (row) => row.user.toLowerCase(),
+const SORTS: SortKeys<UserBody> = {
+  user: (row) => row.user,
   administrator: (row) => (row.administrator ? 1 : 0),
   tokens: (row) => row.tokens.length,
-  created: (row) => Date.parse(row.created),
+  created: (row) => row.created,
 };
-
-function sorted(rows: readonly UserBody[], sort: string): UserBody[] {
-  const down = sort.startsWith("-");
-  const rank = RANKS[down ? sort.slice(1) : sort] ?? RANKS.user;
-  if (!rank) return [...rows];
-  return [...rows].sort((a, b) => {
-    const [x, y] = [rank(a), rank(b)];
-    return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
-  });
-}
 
 function matches(row: UserBody, name: string, role: string, right: string): boolean {
   if (name !== "" && !row.user.toLowerCase().includes(name.toLowerCase())) return false;
   if (role !== "" && row.administrator !== (role === "administrator")) return false;
   return right === "" || row.administrator || row.rights[right as RightName];
-}
-
-/** The page of rows that the table shows, as if the API had sorted and paged them. */
-function pageOf(
-  query: Query<Rows<UserBody>>,
-  rows: readonly UserBody[],
-  state: TableState,
-): Query<Rows<UserBody>> {
-  const data = query.data && {
-    rows: rows.slice(state.offset, state.offset + state.limit),
-    total: rows.length,
-  };
-  return { ...query, data };
 }
 
 function List({ params }: { params: URLSearchParams }) {
@@ -123,10 +102,8 @@ function List({ params }: { params: URLSearchParams }) {
   const right = oneOf(params, "right", ["", ...RIGHTS.map(([each]) => each)] as const, "");
   const query = useQuery("users", (signal) => list<UserBody>("users", { limit: ALL }, signal));
   const all = query.data?.rows ?? [];
-  const rows = sorted(
-    all.filter((row) => matches(row, name, role, right)),
-    state.sort,
-  );
+  const chosen = all.filter((row) => matches(row, name, role, right));
+  const rows = arranged(chosen, state.sort, SORTS, "user");
   const administrators = all.filter((row) => row.administrator).length;
   return (
     <Page
@@ -161,7 +138,7 @@ function List({ params }: { params: URLSearchParams }) {
       </Filters>
       <DataTable
         caption="Users"
-        query={pageOf(query, rows, state)}
+        query={{ ...query, data: query.data && pageOf(rows, state) }}
         state={state}
         columns={COLUMNS}
         rowKey={(row) => row.user}

@@ -6,6 +6,7 @@ import { may } from "../../session";
 import { count, visible } from "../../text";
 import type { ServerEntry } from "../../types";
 import {
+  arranged,
   Badge,
   type Column,
   DataTable,
@@ -18,7 +19,9 @@ import {
   LinkButton,
   Loaded,
   Page,
+  pageOf,
   SaveRows,
+  type SortKeys,
   tableState,
   Time,
 } from "../../ui";
@@ -27,27 +30,20 @@ import { FirstZone } from "./first";
 import { isLoading, usePolling, ZoneState } from "./state";
 import { CALL, SOURCE, STATE, type Zone } from "./zones";
 
-const SORTS: Record<string, (zone: Zone) => string | number> = {
+const SORTS: SortKeys<Zone> = {
   zone: ({ zone }) => zone.split(".").reverse().join("."),
   state: ({ state }) => Object.keys(STATE).indexOf(state),
   source: ({ source }) => source,
-  serial: ({ serial }) => serial ?? -1,
+  serial: ({ serial }) => serial ?? undefined,
   resources: ({ resources }) => resources,
-  loaded_at: ({ loaded_at }) => loaded_at ?? "",
-  checked_at: ({ checked_at }) => checked_at ?? "",
+  loaded_at: ({ loaded_at }) => loaded_at ?? undefined,
+  checked_at: ({ checked_at }) => checked_at ?? undefined,
 };
 
 /** There are few zones, and the API neither filters nor sorts them. */
-function arranged(zones: readonly Zone[], params: URLSearchParams, sort: string): Zone[] {
+function matching(zones: readonly Zone[], params: URLSearchParams): Zone[] {
   const [part, state] = [text(params, "zone").toLowerCase(), text(params, "state")];
-  const key = SORTS[sort.replace(/^-/, "")] ?? SORTS.zone;
-  const down = sort.startsWith("-") ? -1 : 1;
-  return zones
-    .filter((each) => each.zone.includes(part) && (state === "" || each.state === state))
-    .sort((a, b) => {
-      const [x, y] = [key?.(a) ?? "", key?.(b) ?? ""];
-      return (x < y ? -1 : x > y ? 1 : a.zone_id - b.zone_id) * down;
-    });
+  return zones.filter((each) => each.zone.includes(part) && (state === "" || each.state === state));
 }
 
 export function sourceText({ source, primary, file }: Zone): string {
@@ -156,7 +152,7 @@ export function ZoneList({ params }: { params: URLSearchParams }) {
   const zones = query.data?.rows ?? [];
   usePolling(zones.some(isLoading), query.retry);
   const mayChange = may("zones");
-  const rows = arranged(zones, params, state.sort);
+  const rows = arranged(matching(zones, params), state.sort, SORTS, "zone");
   const close = (): void => setAsked(undefined);
   const known = new Map((servers.data?.rows ?? []).map(({ server_id, server }) => [server_id, server]));
   const add = mayChange && zones.length > 0 && (
@@ -184,10 +180,7 @@ export function ZoneList({ params }: { params: URLSearchParams }) {
           </Filters>
           <DataTable
             caption="Zones"
-            query={{
-              ...query,
-              data: { rows: rows.slice(state.offset, state.offset + state.limit), total: rows.length },
-            }}
+            query={{ ...query, data: pageOf(rows, state) }}
             state={state}
             columns={columnsFor(known)}
             rowKey={({ zone_id }) => String(zone_id)}
