@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         test("verdicts_follow_aliases_wildcards_and_references", verdicts),
         test("a_time_that_was_not_observed_makes_verdicts_unobserved", unobserved),
         test("a_plan_is_simulated_exported_and_alerts", retirement),
+        test("records_join_and_leave_a_plan_and_the_others_stay_as_they_are", joining_and_leaving),
         test("a_wildcard_alerts_when_it_is_gone", removed_wildcard),
     ]
 }
@@ -304,6 +305,54 @@ fn retirement() {
     assert_eq!(done.json()["resources"][0]["stage"], "removed", "{}", done.text());
     let back = api.send_json(Method::PATCH, &format!("/api/v2/retirements/{id}"), &json!({"stage": "ttl_lowered"}));
     assert_eq!(back.status, 400, "{}", back.text());
+}
+
+fn joining_and_leaving() {
+    let central = observed(2, &[], &[]);
+    let api = central.api();
+    added(&api, "shop.example", ZONE);
+    added(&api, "other.example", &ZONE.replace("shop.example", "other.example"));
+    let ids = resources(&api, &[]);
+    let [never, old, gone, www] = ["never", "old", "gone", "web"].map(|host| ids[&format!("{host}.shop.example. A")]);
+    let made = api.send_json(Method::POST, "/api/v2/retirements", &json!({"name": "spring", "resource_ids": [never]}));
+    let path = format!("/api/v2/retirements/{}", made.json()["retirement_id"]);
+    let change = |change: Value| api.send_json(Method::PATCH, &path, &change);
+    let stages = |plan: &Value| -> Vec<(u64, String)> {
+        let items = plan["resources"].as_array().expect("a list").iter();
+        items
+            .map(|item| (item["resource_id"].as_u64().expect("an id"), item["stage"].as_str().expect("a word").to_owned()))
+            .collect()
+    };
+    let staged = |items: &[(u64, &str)]| items.iter().map(|(id, stage)| (*id, (*stage).to_owned())).collect::<Vec<_>>();
+    let before = change(json!({"stage": "ttl_lowered"})).json();
+
+    let extended = change(json!({"add_resource_ids": [old, gone]})).json();
+    assert_eq!(stages(&extended), staged(&[(never, "ttl_lowered"), (old, "marked"), (gone, "marked")]));
+    assert_eq!(extended["resources"][0], before["resources"][0], "what was in it keeps its dates");
+    let smaller = change(json!({"remove_resource_ids": [gone], "add_resource_ids": [www]})).json();
+    assert_eq!(stages(&smaller), staged(&[(never, "ttl_lowered"), (old, "marked"), (www, "marked")]));
+
+    let elsewhere = ids["old.other.example. A"];
+    for (wrong, said) in [
+        (json!({"add_resource_ids": [old]}), "add_resource_ids"),
+        (json!({"add_resource_ids": [elsewhere]}), "a plan is about one zone"),
+        (json!({"add_resource_ids": [ids["shop.example. SOA"]]}), "add_resource_ids"),
+        (json!({"add_resource_ids": [4_000_000]}), "there is no resource 4000000"),
+        (json!({"remove_resource_ids": [gone]}), "the plan does not have resource"),
+        (json!({"remove_resource_ids": [never]}), "restore it first"),
+        (json!({"remove_resource_ids": [old], "add_resource_ids": [old, old]}), "add_resource_ids"),
+    ] {
+        let refused = change(wrong.clone());
+        assert_eq!(refused.status, 400, "{wrong}: {}", refused.text());
+        assert!(refused.text().contains(said), "{wrong}: {}", refused.text());
+    }
+    assert_eq!(api.get(&path, &[], "application/json").json(), smaller, "what is refused changes nothing");
+
+    change(json!({"stage": "restored"}));
+    let all = change(json!({"remove_resource_ids": [never, old, www]}));
+    assert!(all.status == 400 && all.text().contains("remove the plan instead"), "{}", all.text());
+    let rest = change(json!({"remove_resource_ids": [never, old]})).json();
+    assert_eq!(stages(&rest), staged(&[(www, "restored")]));
 }
 
 fn removed_wildcard() {

@@ -66,7 +66,7 @@ impl Knot {
         let path = folder.path();
         let configuration = format!(
             "server:\n    rundir: \"{0}\"\n    listen: 127.0.0.1@{port}\n{2}    udp-workers: 1\n    tcp-workers: 1\n    \
-             background-workers: 1\ndatabase:\n    storage: \"{0}\"\nlog:\n  - target: stderr\n    any: info\n\
+             background-workers: 1\n    tcp-io-timeout: 60000\n    tcp-idle-timeout: 60\ndatabase:\n    storage: \"{0}\"\nlog:\n  - target: stderr\n    any: info\n\
              mod-stats:\n  - id: all\n    request-protocol: on\n    response-code: on\n    server-operation: on\n\
              {1}\
              zone:\n  - domain: example\n    file: \"{0}/example.zone\"\n",

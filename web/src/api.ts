@@ -31,6 +31,8 @@ export class ApiError extends Error {
     readonly parameter: string | null = null,
     /** How long the server asks to wait, seconds; 0 if it does not say. */
     readonly retryAfterS = 0,
+    /** The single reasons, where the server lists them. */
+    readonly reasons: readonly string[] = [],
   ) {
     super(detail);
   }
@@ -107,6 +109,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
     response.status,
     parameter,
     retry,
+    Array.isArray(body.reasons) ? body.reasons.filter((each) => typeof each === "string").map(sentence) : [],
   );
 }
 

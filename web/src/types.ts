@@ -957,10 +957,14 @@ export interface components {
         };
         /** @description What is to be different about a plan; what is absent stays as it is. */
         PlanChangeBody: {
+            /** @description Resources of its zone that are put into it as they are now, marked. */
+            add_resource_ids?: number[];
             /** @description What it is called. */
             name?: string | null;
             /** @description What is to be remembered about it. */
             note?: string | null;
+            /** @description Resources that are taken out of it. Those whose TTL is lowered or that are removed must be restored before. */
+            remove_resource_ids?: number[];
             /** @description Which resources the stage is about; all if absent. */
             resource_ids?: number[] | null;
             stage?: components["schemas"]["StageWord"] | null;
@@ -1003,6 +1007,13 @@ export interface components {
              * @example limit
              */
             parameter?: string | null;
+            /**
+             * @description What is in `detail`, one by one, where it can be several things.
+             * @example [
+             *       "the store is being closed"
+             *     ]
+             */
+            reasons?: string[];
             /**
              * Format: int32
              * @description The HTTP status.

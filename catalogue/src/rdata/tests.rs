@@ -269,6 +269,9 @@ fn octets_without_a_valid_text_are_written_as_unknown_types_are() {
     assert_eq!(to_text(RecordType::A, &[1, 2, 3]), "\\# 3 010203");
     assert_eq!(to_text(RecordType::new(42), &[0, 3, 0, 0]), "\\# 4 00030000");
     assert_eq!(to_text(RecordType::new(65280), &[]), "\\# 0");
+    // A size of 0e1 centimetres (RFC 1876 section 2): as 0.00m it would be read back as 0e0.
+    let loc = [0, 1, 0, 0, 128, 0, 0, 0, 128, 0, 0, 0, 0, 152, 150, 128];
+    assert_eq!(to_text(RecordType::new(29), &loc), "\\# 16 00010000800000008000000000989680");
 }
 
 #[test]

@@ -7,11 +7,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use zonepulse_catalogue::retirement::{self, Rrset};
-use zonepulse_catalogue::{Name, RrsetIndex};
+use zonepulse_catalogue::{Name, RrsetIndex, RrsetRef};
 use zonepulse_dns::RecordType;
 use zonepulse_model::ResourceId;
-use zonepulse_store::Plan as Stored;
+use zonepulse_store::{Plan as Stored, Zone};
 
 /// The TTL that resources are lowered to unless told otherwise, seconds.
 const LOWERED_TTL: u32 = 60;
@@ -126,6 +127,10 @@ pub struct PlanChange {
     pub name: Option<String>,
     /// What is to be remembered about it.
     pub note: Option<String>,
+    /// Resources that are taken out of it.
+    pub remove_resource_ids: Vec<u32>,
+    /// Resources of its zone that are put into it, marked.
+    pub add_resource_ids: Vec<u32>,
     /// How far its resources got.
     pub stage: Option<Stage>,
     /// Which resources the stage is about; all if not said.
@@ -133,6 +138,21 @@ pub struct PlanChange {
 }
 
 impl Item {
+    /// A resource as it is now, marked.
+    fn marked(id: u32, rrset: RrsetRef<'_>, now_ms: u64) -> Self {
+        Item {
+            resource_id: id,
+            host: rrset.owner().to_string(),
+            rtype: rrset.rtype().to_string(),
+            ttl: rrset.ttl(),
+            rdatas: encoded(rrset),
+            stage: Stage::Marked,
+            marked_ms: now_ms,
+            stage_ms: now_ms,
+            alerted_ms: None,
+        }
+    }
+
     /// Whether it is on its way out of the zone.
     pub fn is_open(&self) -> bool {
         self.stage != Stage::Restored
@@ -176,15 +196,22 @@ impl Plan {
             self.note = note;
         }
         check_texts(&self.name, &self.note)?;
-        let Some(stage) = change.stage else { return Ok(Value::Object(told)) };
-        if let Some(ids) = &change.resource_ids
-            && let Some(unknown) = ids.iter().find(|id| self.items.iter().all(|item| item.resource_id != **id))
-        {
-            return Err(Error::bad_value("resource_ids", format_args!("the plan does not have resource {unknown}")));
+        if !change.remove_resource_ids.is_empty() {
+            told.insert("removed_resource_ids".to_owned(), json!(change.remove_resource_ids));
+            self.take_out(&change.remove_resource_ids)?;
         }
+        if !change.add_resource_ids.is_empty() {
+            told.insert("added_resource_ids".to_owned(), json!(change.add_resource_ids));
+            self.put_in(current, &change.add_resource_ids, now_ms)?;
+        }
+        if self.items.is_empty() {
+            return Err(Error::bad_value("remove_resource_ids", "a plan has at least one resource: remove the plan instead"));
+        }
+        let Some(stage) = change.stage else { return Ok(Value::Object(told)) };
+        let chosen = change.resource_ids.as_deref().map(|ids| self.among(ids, "resource_ids")).transpose()?;
         let mut moved = 0;
         for item in &mut self.items {
-            if change.resource_ids.as_ref().is_some_and(|ids| !ids.contains(&item.resource_id)) || item.stage == stage {
+            if chosen.as_ref().is_some_and(|ids| !ids.contains(&item.resource_id)) || item.stage == stage {
                 continue;
             }
             if !item.stage.leads_to(stage) {
@@ -194,8 +221,8 @@ impl Plan {
             }
             if stage == Stage::Marked {
                 // A resource that is marked again is planned as it is now.
-                let (rrset, _) = found(current, item.resource_id)?;
-                (item.ttl, item.rdatas) = (rrset.ttl(), rrset.rdatas().map(|rdata| BASE64_STANDARD.encode(rdata)).collect());
+                let (rrset, _) = found(current, item.resource_id, "resource_ids")?;
+                (item.ttl, item.rdatas) = (rrset.ttl(), encoded(rrset));
                 item.marked_ms = now_ms;
                 item.alerted_ms = None;
             }
@@ -206,6 +233,43 @@ impl Plan {
         told.insert("resources".to_owned(), json!(moved));
         Ok(Value::Object(told))
     }
+
+    /// These resources as a set. Fails if one is not in the plan.
+    fn among(&self, ids: &[u32], parameter: &'static str) -> Result<HashSet<u32>, Error> {
+        let has: HashSet<u32> = self.items.iter().map(|item| item.resource_id).collect();
+        match ids.iter().find(|id| !has.contains(id)) {
+            None => Ok(ids.iter().copied().collect()),
+            Some(unknown) => Err(Error::bad_value(parameter, format_args!("the plan does not have resource {unknown}"))),
+        }
+    }
+
+    /// Takes resources out of the plan. The way back is only known here, so they must not need it.
+    fn take_out(&mut self, ids: &[u32]) -> Result<(), Error> {
+        let leaving = self.among(ids, "remove_resource_ids")?;
+        let needed =
+            |item: &&Item| matches!(item.stage, Stage::TtlLowered | Stage::Removed) && leaving.contains(&item.resource_id);
+        if let Some(item) = self.items.iter().find(needed) {
+            let stage = item.stage.exported().as_str();
+            let reason =
+                format!("{} {} is {stage}, and the way back is only in this plan: restore it first", item.host, item.rtype);
+            return Err(Error::bad_value("remove_resource_ids", reason));
+        }
+        self.items.retain(|item| !leaving.contains(&item.resource_id));
+        Ok(())
+    }
+
+    /// Puts resources of its zone into the plan, as they are now.
+    fn put_in(&mut self, current: &Current, ids: &[u32], now_ms: u64) -> Result<(), Error> {
+        const PARAMETER: &str = "add_resource_ids";
+        check_number(self.items.len().saturating_add(ids.len()), PARAMETER)?;
+        for id in ids {
+            let (rrset, row) = found(current, *id, PARAMETER)?;
+            check_zone(*id, row, self.zone_id, &self.zone, PARAMETER)?;
+            self.items.push(Item::marked(*id, rrset, now_ms));
+        }
+        // What must not be removed, or is in the plan already, is refused.
+        prepared_for(self, &|_| None, PARAMETER).map(drop)
+    }
 }
 
 /// Makes a plan.
@@ -214,29 +278,14 @@ pub(super) fn made(current: &Current, new: NewPlan, caller: &Caller, now_ms: u64
     if new.resource_ids.is_empty() {
         return Err(Error::bad_value("resource_ids", "a plan has at least one resource"));
     }
-    if new.resource_ids.len() > super::MOST_ITEMS {
-        return Err(Error::bad_value("resource_ids", format_args!("a plan has at most {} resources", super::MOST_ITEMS)));
-    }
+    check_number(new.resource_ids.len(), "resource_ids")?;
     let lowered_ttl = new.lowered_ttl.unwrap_or(LOWERED_TTL);
     let (mut items, mut zone) = (Vec::new(), None);
     for id in &new.resource_ids {
-        let (rrset, row) = found(current, *id)?;
+        let (rrset, row) = found(current, *id, "resource_ids")?;
         let (zone_id, apex) = zone.get_or_insert_with(|| (row.id.get(), row.apex.clone()));
-        if *zone_id != row.id.get() {
-            let reason = format!("resource {id} is in {} and not in {apex}: a plan is about one zone", row.apex);
-            return Err(Error::bad_value("resource_ids", reason));
-        }
-        items.push(Item {
-            resource_id: *id,
-            host: rrset.owner().to_string(),
-            rtype: rrset.rtype().to_string(),
-            ttl: rrset.ttl(),
-            rdatas: rrset.rdatas().map(|rdata| BASE64_STANDARD.encode(rdata)).collect(),
-            stage: Stage::Marked,
-            marked_ms: now_ms,
-            stage_ms: now_ms,
-            alerted_ms: None,
-        });
+        check_zone(*id, row, *zone_id, apex, "resource_ids")?;
+        items.push(Item::marked(*id, rrset, now_ms));
     }
     let (zone_id, zone) = zone.unwrap_or_default();
     let plan = Plan {
@@ -255,11 +304,30 @@ pub(super) fn made(current: &Current, new: NewPlan, caller: &Caller, now_ms: u64
     Ok(plan)
 }
 
-fn found(current: &Current, id: u32) -> Result<(zonepulse_catalogue::RrsetRef<'_>, &zonepulse_store::Zone), Error> {
-    let missing = || Error::bad_value("resource_ids", format_args!("there is no resource {id}, or it is not in its zone now"));
+fn found<'a>(current: &'a Current, id: u32, parameter: &'static str) -> Result<(RrsetRef<'a>, &'a Zone), Error> {
+    let missing = || Error::bad_value(parameter, format_args!("there is no resource {id}, or it is not in its zone now"));
     let slot = current.slot(ResourceId::new(id)).ok_or_else(missing)?;
     let (loaded, index, _): (_, RrsetIndex, _) = current.resource(slot).ok_or_else(missing)?;
     Ok((loaded.contents.zone.rrset(index).ok_or_else(missing)?, &loaded.row))
+}
+
+fn encoded(rrset: RrsetRef<'_>) -> Vec<String> {
+    rrset.rdatas().map(|rdata| BASE64_STANDARD.encode(rdata)).collect()
+}
+
+fn check_number(resources: usize, parameter: &'static str) -> Result<(), Error> {
+    if resources <= super::MOST_ITEMS {
+        return Ok(());
+    }
+    Err(Error::bad_value(parameter, format_args!("a plan has at most {} resources", super::MOST_ITEMS)))
+}
+
+fn check_zone(id: u32, zone: &Zone, zone_id: u32, apex: &str, parameter: &'static str) -> Result<(), Error> {
+    if zone.id.get() == zone_id {
+        return Ok(());
+    }
+    let reason = format!("resource {id} is in {} and not in {apex}: a plan is about one zone", zone.apex);
+    Err(Error::bad_value(parameter, reason))
 }
 
 fn check_texts(name: &str, note: &str) -> Result<(), Error> {
@@ -274,7 +342,12 @@ fn check_texts(name: &str, note: &str) -> Result<(), Error> {
 
 /// The plan as exports need it. Fails if something in it must not be removed.
 pub(super) fn prepared(plan: &Plan, label: &dyn Fn(u32) -> Option<String>) -> Result<retirement::Plan, Error> {
+    prepared_for(plan, label, "resource_ids")
+}
+
+/// The same, with the parameter that is at fault if it fails.
+fn prepared_for(plan: &Plan, label: &dyn Fn(u32) -> Option<String>, parameter: &'static str) -> Result<retirement::Plan, Error> {
     let zone = Name::from_text(&plan.zone).map_err(|error| Error::Fault(error.to_string()))?;
     let rrsets = plan.items.iter().map(|item| item.rrset(label(item.resource_id))).collect::<Result<_, _>>()?;
-    retirement::Plan::new(zone, rrsets, plan.lowered_ttl).map_err(|error| Error::bad_value("resource_ids", error))
+    retirement::Plan::new(zone, rrsets, plan.lowered_ttl).map_err(|error| Error::bad_value(parameter, error))
 }

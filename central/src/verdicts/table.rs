@@ -141,8 +141,9 @@ impl Judged {
     fn wanted(&self, filter: &Filter) -> Vec<bool> {
         let set = &self.current.set;
         let mut wanted = vec![false; set.len()];
-        let ids: Vec<ResourceId> =
+        let mut ids: Vec<ResourceId> =
             filter.resource_ids.iter().filter_map(|id| u32::try_from(*id).ok()).map(ResourceId::new).collect();
+        ids.sort_unstable();
         let mut scratch = Vec::new();
         for ((index, entry), loaded) in set.zones().zip(&self.current.zones) {
             if !filter.zones.is_empty() && !filter.zones.contains(entry.zone.apex()) {
@@ -153,7 +154,7 @@ impl Judged {
                 let is_wanted = (filter.verdicts.is_empty()
                     || self.all.verdict(slot).is_some_and(|verdict| filter.verdicts.contains(&verdict)))
                     && (filter.types.is_empty() || filter.types.contains(&rrset.rtype()))
-                    && (ids.is_empty() && filter.resource_ids.is_empty() || ids.contains(id))
+                    && (ids.is_empty() && filter.resource_ids.is_empty() || ids.binary_search(id).is_ok())
                     && (filter.hosts.is_empty() || {
                         let host = rrset.owner().to_string();
                         filter.hosts.iter().any(|pattern| pattern.matches(&host, &mut scratch))

@@ -138,6 +138,8 @@ impl Zones {
         let catalogue = self.store.catalogue();
         let mut notes = std::collections::HashMap::new();
         catalogue.notes(&mut |id, note| drop(notes.insert(id, note)))?;
+        let mut ids = filter.resource_ids.clone();
+        ids.sort_unstable();
         let (mut scratch, mut gone) = (Vec::new(), false);
         for (at, zone) in zones.iter().enumerate() {
             let apex = super::import::apex(zone)?;
@@ -152,7 +154,7 @@ impl Zones {
                 let is_wanted = filter.removed.is_none_or(|removed| resource.removed_ms.is_some() == removed)
                     && (filter.types.is_empty() || filter.types.contains(&resource.rtype))
                     && (filter.labels.is_empty() || filter.labels.iter().any(|wanted| wanted == label))
-                    && (filter.resource_ids.is_empty() || filter.resource_ids.contains(&resource.resource_id.get().into()))
+                    && (ids.is_empty() || ids.binary_search(&resource.resource_id.get().into()).is_ok())
                     && (filter.hosts.is_empty() || filter.hosts.iter().any(|host| host.matches(&owner, &mut scratch)));
                 if !is_wanted {
                     return ControlFlow::Continue(());

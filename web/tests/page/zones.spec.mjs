@@ -161,6 +161,34 @@ behaviour("a zone file leads to verdicts, a plan and its script", async () => {
   page.watch.nothing();
 });
 
+behaviour("records are put into a plan and taken out of it, and the others stay as they are", async () => {
+  const page = await signedIn();
+  const plan = async () =>
+    (await api("/api/v2/retirements")).json.find(({ name }) => name === "the forgotten");
+  const { retirement_id: id, resources: before } = await plan();
+  await visit(page, "delete?zone=fresh.example.&window=8d&host=forgotten*&type=TXT");
+  await page.getByRole("checkbox", { name: "Select forgotten.fresh.example. TXT", exact: true }).check();
+  await page
+    .getByRole("group", { name: "Selected records" })
+    .getByRole("button", { name: "Retire…" })
+    .click();
+  const dialog = page.getByRole("dialog", { name: "Retire 1 record" });
+  await dialog.getByLabel("Plan").selectOption(String(id));
+  await dialog.getByRole("button", { name: "Extend the plan" }).click();
+  await page.waitForURL(new RegExp(`#/plans/${id}$`));
+  await settled(page);
+  const { resources: extended } = await plan();
+  assert.deepEqual(extended.slice(0, 2), before);
+  assert.equal(extended[2].type, "TXT");
+  await page.getByRole("button", { name: "Actions for forgotten.fresh.example. TXT" }).click();
+  await page.locator(".menu-list").getByRole("button", { name: "Take out of the plan…" }).click();
+  const confirm = page.getByRole("dialog", { name: "Take 1 record out of the plan?" });
+  await confirm.getByRole("button", { name: "Take out" }).click();
+  await page.getByText("The plan has 2 records now.").waitFor();
+  assert.deepEqual((await plan()).resources, before);
+  page.watch.nothing();
+});
+
 behaviour("a stage that was recorded stays so", async () => {
   const page = await signedIn();
   const { retirement_id: id } = (await api("/api/v2/retirements")).json.find(

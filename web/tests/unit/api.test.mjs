@@ -75,8 +75,13 @@ test("a failure that is no problem document names the status", async () => {
 });
 
 test("members of a problem that have another type are ignored", async () => {
-  const error = await failed(problem(400, { title: "No", detail: { a: 1 }, parameter: 7 }));
-  assert.deepEqual([error.message, error.parameter], ["No", null]);
+  const error = await failed(problem(400, { title: "No", detail: { a: 1 }, parameter: 7, reasons: "x" }));
+  assert.deepEqual([error.message, error.parameter, error.reasons], ["No", null, []]);
+});
+
+test("the reasons of a problem are sentences", async () => {
+  const error = await failed(problem(503, { detail: "a; b; c", reasons: ["a; b", "c", 1] }));
+  assert.deepEqual(error.reasons, ["A; b", "C"]);
 });
 
 test("an answer that is cut off is malformed, not empty", async () => {

@@ -12,7 +12,7 @@ const { ledger, overall, patterns, prometheus, refusals } = await load(
 );
 const { exactly, likeOf, patternsOf, totalsSql } = patterns;
 const { periodsOf, stripOf, summarize } = ledger;
-const { overallOf, readyLines } = overall;
+const { overallOf } = overall;
 const { Metrics, parseMetrics } = prometheus;
 const { refusalsOf } = refusals;
 
@@ -190,19 +190,6 @@ test("the sentence: trouble is told whatever was observed", () => {
   };
   for (const past of [{}, { incomplete: 1 }, { unknown: 2 }, { added: 3 }, { ready: false }])
     assert.match(overallOf({ ...facts, ...past }).meaning, /a server needs attention now:$/);
-});
-
-test("readiness: a line per reason", () => {
-  assert.deepEqual(
-    readyLines(
-      "the disk is nearly full: 5 bytes are free; until then no batch is taken, and probes keep theirs; the committer has ended: no batch can be written",
-    ),
-    [
-      "The disk is nearly full: 5 bytes are free; until then no batch is taken, and probes keep theirs",
-      "The committer has ended: no batch can be written",
-    ],
-  );
-  assert.deepEqual(readyLines(""), []);
 });
 
 test("names: parts, patterns and zones", () => {

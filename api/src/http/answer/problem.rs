@@ -36,6 +36,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "limit")]
     parameter: Option<Cow<'static, str>>,
+    /// What is in `detail`, one by one, where it can be several things.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["the store is being closed"]))]
+    reasons: Vec<String>,
     #[serde(skip)]
     retry_after_s: Option<u64>,
 }
@@ -140,13 +144,18 @@ impl Problem {
     /// A problem of this case; `detail` describes this occurrence.
     pub fn new(case: Case, detail: impl Into<String>) -> Self {
         let (status, kind, title) = case.parts();
-        Problem { kind, title, status: status.as_u16(), detail: detail.into(), parameter: None, retry_after_s: None }
+        Problem { kind, title, status: status.as_u16(), detail: detail.into(), parameter: None, reasons: Vec::new(), retry_after_s: None }
     }
 
     /// A parameter is not valid: its name and the reason.
     pub fn parameter(name: impl Into<Cow<'static, str>>, reason: impl std::fmt::Display) -> Self {
         let name = name.into();
         Problem { parameter: Some(name.clone()), ..Problem::new(Case::BadParameter, format!("{name}: {reason}")) }
+    }
+
+    /// Several things are the problem: each by itself, and all in the detail.
+    pub fn of_reasons(case: Case, reasons: Vec<String>) -> Self {
+        Problem { reasons: reasons.clone(), ..Problem::new(case, reasons.join("; ")) }
     }
 
     /// A fault of the server: the cause is logged, and the caller only learns that there is one.

@@ -55,5 +55,5 @@ async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     if missing.is_empty() {
         return Ok(Json(OK));
     }
-    Err(Problem::new(Case::NotReady, missing.join("; ")).retry_after_s(5))
+    Err(Problem::of_reasons(Case::NotReady, missing).retry_after_s(5))
 }

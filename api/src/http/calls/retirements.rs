@@ -169,6 +169,12 @@ struct PlanChangeBody {
     name: Option<String>,
     /// What is to be remembered about it.
     note: Option<String>,
+    /// Resources that are taken out of it. Those whose TTL is lowered or that are removed must be restored before.
+    #[serde(default)]
+    remove_resource_ids: Vec<u32>,
+    /// Resources of its zone that are put into it as they are now, marked.
+    #[serde(default)]
+    add_resource_ids: Vec<u32>,
     /// How far its resources got.
     stage: Option<StageWord>,
     /// Which resources the stage is about; all if absent.
@@ -384,8 +390,8 @@ async fn change(
     parameters::none(&uri)?;
     let id = parameters::id("retirement_id", path)?;
     let change: PlanChangeBody = body::typed("body", body::json(&headers, body, MAX_BYTES).await?)?;
-    let PlanChangeBody { name, note, stage, resource_ids } = change;
-    let change = PlanChange { name, note, stage: stage.map(Stage::from), resource_ids };
+    let PlanChangeBody { name, note, remove_resource_ids, add_resource_ids, stage, resource_ids } = change;
+    let change = PlanChange { name, note, remove_resource_ids, add_resource_ids, stage: stage.map(Stage::from), resource_ids };
     Ok(Json(blocking(move || app.central().retirements().change(&caller, id, change)).await?.into()))
 }
 

@@ -500,6 +500,7 @@ async fn what_is_missing_makes_it_unready_and_not_dead() {
     for part in [" bytes are free on the disk of ", &path, &format!("{} are needed ([store] min_free_bytes)", u64::MAX)] {
         assert!(detail.contains(part), "{part}: {detail}");
     }
+    assert_eq!(problem["reasons"], serde_json::json!([detail]), "one by one, for programs");
     assert_eq!(setup.send("GET", "/healthz", &[], "").await.status, 200);
 }
 

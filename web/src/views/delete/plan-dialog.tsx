@@ -18,7 +18,7 @@ import {
   TextField,
   toast,
 } from "../../ui";
-import { CALL, isUntouched, replaceRecords } from "../plans/plans";
+import { addRecords, CALL } from "../plans/plans";
 import { isCandidate, VERDICTS, VerdictState } from "./verdict";
 
 const NEW = "new";
@@ -43,7 +43,7 @@ export function PlanDialog({
   const plans = useQuery("retirements", (signal) => list<PlanBody>(CALL, {}, signal));
   const doubtful = rows.filter(({ verdict }) => !isCandidate(verdict));
   const extendable = (plans.data?.rows ?? []).filter(
-    (plan) => zones.length === 1 && plan.zone_id === zones[0]?.[0] && isUntouched(plan),
+    (plan) => zones.length === 1 && plan.zone_id === zones[0]?.[0],
   );
   const extended = extendable.find(({ retirement_id }) => String(retirement_id) === into);
   const seconds = /^\d{1,7}$/.test(ttl) ? Number(ttl) : undefined;
@@ -51,11 +51,9 @@ export function PlanDialog({
   const change = useChange(
     async (): Promise<PlanBody[]> => {
       if (extended) {
-        const ids = new Set([
-          ...extended.resources.map(({ resource_id }) => resource_id),
-          ...rows.map(({ resource_id }) => resource_id),
-        ]);
-        return [await replaceRecords(extended, [...ids])];
+        const has = new Set(extended.resources.map(({ resource_id }) => resource_id));
+        const ids = rows.map(({ resource_id }) => resource_id).filter((id) => !has.has(id));
+        return [ids.length === 0 ? extended : await addRecords(extended, ids)];
       }
       const made: PlanBody[] = [];
       for (const [zone_id, zone] of zones) {
@@ -132,9 +130,8 @@ export function PlanDialog({
         />
       )}
       {extended ? (
-        <Notice tone="warn">
-          The extended plan gets a new number, and its waiting time begins again: all of its records are
-          marked anew. To keep the date on which the others were marked, make a new plan.
+        <Notice>
+          They are marked now. What the plan has already keeps its stage, and the date on which it got there.
         </Notice>
       ) : (
         <>

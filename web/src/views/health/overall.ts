@@ -74,14 +74,3 @@ function observation({ servers, incomplete, unknown, added, ready, words }: Fact
     };
   return { tone: "good", sentence: complete, meaning: "The numbers can be trusted." };
 }
-
-/** What `/readyz` reports, a line each. It joins its reasons with semicolons, which may also be within a reason. */
-export function readyLines(detail: string): string[] {
-  const lines: string[] = [];
-  for (const part of detail.split("; ")) {
-    const last = lines.length - 1;
-    if (last >= 0 && /^until then/.test(part)) lines[last] = `${lines[last]}; ${part}`;
-    else if (part.trim() !== "") lines.push(part.trim());
-  }
-  return lines.map((line) => line.charAt(0).toUpperCase() + line.slice(1));
-}

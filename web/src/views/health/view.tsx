@@ -27,7 +27,7 @@ import { Central, Ingest, Losses, Queries, Refusals, Store, Transport } from "./
 import { Fleet, RANGES, rangeName, useLedger } from "./fleet";
 import { incomplete, observedShare, observedText } from "./incomplete";
 import { causeOf, summaries, type Summary } from "./ledger";
-import { overallOf, readyLines } from "./overall";
+import { overallOf } from "./overall";
 import { Metrics } from "./prometheus";
 
 async function fetchMetrics(signal: AbortSignal): Promise<Metrics> {
@@ -47,7 +47,8 @@ async function fetchProblems(signal: AbortSignal): Promise<string[]> {
     await call("/readyz", { signal, anonymous: true });
     return [];
   } catch (error) {
-    if (error instanceof ApiError && error.status === 503) return readyLines(error.message);
+    if (error instanceof ApiError && error.status === 503)
+      return error.reasons.length > 0 ? [...error.reasons] : [error.message];
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { list, send } from "../../api";
 import { useChange, useQuery } from "../../query";
-import { go, href, list as listParam } from "../../route";
+import { href, list as listParam } from "../../route";
 import { may } from "../../session";
 import { count, duration, plural } from "../../text";
 import type { AlertBody, ItemBody, PlanBody, StageWord, VerdictRow } from "../../types";
@@ -14,7 +14,6 @@ import {
   Empty,
   Failure,
   Menu,
-  Notice,
   pageOf,
   RecordLink,
   SaveRows,
@@ -24,7 +23,7 @@ import {
   toast,
 } from "../../ui";
 import { VerdictState } from "../delete/verdict";
-import { CALL, isUntouched, replaceRecords, STAGE, STAGES } from "./plans";
+import { CALL, canLeave, STAGE, STAGES, takeRecordsOut } from "./plans";
 import { StageState } from "./stage";
 
 const VERDICTS = "monitoring/dns/verdicts";
@@ -69,19 +68,16 @@ export function Items({
     },
   );
   const remove = useChange(
-    async (which: readonly number[]) => {
-      const left = plan.resources.map(({ resource_id }) => resource_id).filter((id) => !which.includes(id));
-      return replaceRecords(plan, left);
-    },
-    (made) => {
+    (which: readonly number[]) => takeRecordsOut(plan, which),
+    ({ resources }) => {
       setRemoving(undefined);
-      toast(`The plan has ${plural(made.resources.length, "record")} now.`);
-      go(href(`plans/${made.retirement_id}`), { replace: true });
+      setChosen(new Set());
+      toast(`The plan has ${plural(resources.length, "record")} now.`);
     },
   );
   const mayPlan = may("retirement");
-  const removable = isUntouched(plan) && plan.resources.length > 1;
   const numbers = [...chosen].map(Number);
+  const leaving = plan.resources.filter(({ resource_id }) => chosen.has(String(resource_id)));
 
   const columns: Column<Row>[] = [
     {
@@ -203,7 +199,7 @@ export function Items({
                     onSelect: () => advance.run(to, numbers),
                   }))}
                 />
-                {removable && chosen.size < plan.resources.length && (
+                {leaving.every(canLeave) && chosen.size < plan.resources.length && (
                   <Button onClick={() => setRemoving(numbers)}>Take out of the plan…</Button>
                 )}
                 <Button kind="quiet" onClick={() => setChosen(new Set())}>
@@ -249,7 +245,7 @@ export function Items({
                 onSelect: () => advance.run(to, [row.resource_id]),
               }))
             : []),
-          ...(mayPlan && removable
+          ...(mayPlan && canLeave(row) && plan.resources.length > 1
             ? [
                 {
                   text: "Take out of the plan…",
@@ -270,10 +266,6 @@ export function Items({
           onClose={close}
         >
           <p>Nothing changes in the zone. These records are not watched any more.</p>
-          <Notice tone="warn">
-            The plan gets a new number, and the waiting time of the{" "}
-            {plural(plan.resources.length - removing.length, "record")} that stay begins again.
-          </Notice>
           {remove.error && <Failure error={remove.error} title="The plan was not changed" />}
         </Confirm>
       )}

@@ -28,17 +28,11 @@ export function stageCounts(items: readonly ItemBody[]): Record<StageWord, numbe
   return counts;
 }
 
-/** Whether the plan's records can be chosen anew: once something was done in the zone, its plan is what undoes it. */
-export const isUntouched = ({ resources }: PlanBody): boolean =>
-  resources.every(({ stage }) => stage === "marked");
+/** Whether a record can be taken out of its plan: what was done in the zone is undone with the plan only. */
+export const canLeave = ({ stage }: ItemBody): boolean => stage === "marked" || stage === "restored";
 
-/**
- * Gives a plan other records. The API cannot change them, so a new plan takes the place of the old one: it has another
- * number, and its records are marked from now on.
- */
-export async function replaceRecords(plan: PlanBody, resource_ids: readonly number[]): Promise<PlanBody> {
-  const { name, note, lowered_ttl, retirement_id } = plan;
-  const made = await send<PlanBody>("POST", CALL, { name, note, lowered_ttl, resource_ids });
-  await send("DELETE", `${CALL}/${retirement_id}`);
-  return made;
-}
+export const addRecords = ({ retirement_id }: PlanBody, ids: readonly number[]): Promise<PlanBody> =>
+  send<PlanBody>("PATCH", `${CALL}/${retirement_id}`, { add_resource_ids: ids });
+
+export const takeRecordsOut = ({ retirement_id }: PlanBody, ids: readonly number[]): Promise<PlanBody> =>
+  send<PlanBody>("PATCH", `${CALL}/${retirement_id}`, { remove_resource_ids: ids });
