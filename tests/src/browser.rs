@@ -24,7 +24,7 @@ pub fn spec(name: &str, central: &Central, environment: &[(&str, &str)]) {
     let mut command = node(&format!("{name}.spec.mjs"), central);
     command.envs(environment.iter().copied());
     // Its own limits are shorter, and say in which step it was.
-    let output = run(&mut command, Duration::from_secs(300));
+    let output = run(&mut command, Duration::from_secs(600));
     // Shown by those who want to know what takes how long.
     println!("{}", output.out);
     assert_eq!(output.code, Some(0), "the page is not as {name}.spec.mjs expects it:\n{}{}", output.out, output.err);

@@ -3,9 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Polls until there is an answer; panics with `what` if there is none in time.
+/// How many times longer something may take than on a machine that does nothing else.
+const BUSY: u32 = 3;
+
+/// Polls until there is an answer; panics with `what` if there is none in time. `within` is for an idle machine.
 pub fn eventually<T>(what: &str, within: Duration, ask: impl FnMut() -> Option<T>) -> T {
-    self::within(within, ask).unwrap_or_else(|| panic!("not within {within:?}: {what}"))
+    let patience = within * BUSY;
+    self::within(patience, ask).unwrap_or_else(|| panic!("not within {patience:?}: {what}"))
 }
 
 /// Polls until there is an answer, or time is up.

@@ -109,7 +109,8 @@ fn encode(centimetres: u64) -> Option<u8> {
 fn decode(octet: u8) -> Option<u64> {
     let (mantissa, exponent) = (octet >> 4, octet & 15);
     // Nought with an exponent is nought, but would be read back as other octets.
-    (mantissa <= 9 && exponent <= 9 && (mantissa > 0 || exponent == 0)).then(|| u64::from(mantissa) * 10u64.pow(u32::from(exponent)))
+    (mantissa <= 9 && exponent <= 9 && (mantissa > 0 || exponent == 0))
+        .then(|| u64::from(mantissa) * 10u64.pow(u32::from(exponent)))
 }
 
 pub(in crate::rdata) fn print_loc(octets: &[u8], out: &mut String) -> Option<()> {

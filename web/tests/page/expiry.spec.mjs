@@ -16,7 +16,7 @@ function forward(hours) {
 async function refresh(page) {
   await page
     .getByRole("button", { name: "Refresh", exact: true })
-    .click()
+    .click({ timeout: 10_000 })
     .catch(() => undefined);
 }
 

@@ -16,8 +16,8 @@ export const BASE = required("URL");
 export const ADMINISTRATOR = { user: required("USER"), password: required("PASSWORD") };
 
 /** How long anything may take on a busy machine. */
-const PATIENCE_MS = 20_000;
-const TEST_MS = 150_000;
+const PATIENCE_MS = 60_000;
+const TEST_MS = 240_000;
 
 let browser;
 export async function launch() {

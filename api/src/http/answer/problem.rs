@@ -144,7 +144,15 @@ impl Problem {
     /// A problem of this case; `detail` describes this occurrence.
     pub fn new(case: Case, detail: impl Into<String>) -> Self {
         let (status, kind, title) = case.parts();
-        Problem { kind, title, status: status.as_u16(), detail: detail.into(), parameter: None, reasons: Vec::new(), retry_after_s: None }
+        Problem {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            parameter: None,
+            reasons: Vec::new(),
+            retry_after_s: None,
+        }
     }
 
     /// A parameter is not valid: its name and the reason.
