@@ -49,7 +49,7 @@ pub use columns::{Column, Dimension, Role, Type, Unit};
 pub use engine::Engine;
 pub use error::Error;
 pub use listed::{Catalogue, CatalogueError, Listed};
-pub use names::HostPattern;
+pub use names::{HostPattern, to_ascii};
 pub use options::Options;
 pub use questions::{Answer, By, Filter, Kept, MAX_LIMIT, Page, SortKey};
 pub use runtime::{Load, Turns};

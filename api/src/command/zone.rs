@@ -19,6 +19,7 @@ use std::time::Duration;
 use zonepulse_catalogue::lookup::{self, View};
 use zonepulse_catalogue::transfer::TsigKey;
 use zonepulse_catalogue::{Builder, Name, file};
+use zonepulse_central::zones::name_of;
 use zonepulse_dns::RecordType;
 use zonepulse_private::Secret;
 use zonepulse_tools::{Api, Method};
@@ -145,7 +146,7 @@ impl Zone {
 const JSON: &str = "application/json";
 
 fn apex(text: Option<&str>) -> Result<Option<Name>, Error> {
-    text.map(|text| Name::from_text(text).map_err(|error| Error::Argument(error.to_string()))).transpose()
+    text.map(|text| name_of(text).map_err(Error::Argument)).transpose()
 }
 
 fn unreadable(path: &Path) -> impl Fn(io::Error) -> Error {
@@ -350,7 +351,7 @@ fn find(api: &Api, zone: &str) -> Result<u64, Error> {
     if let Ok(id) = zone.parse::<u64>() {
         return Ok(id);
     }
-    let name = Name::from_text(zone).map_err(|error| Error::Argument(error.to_string()))?.to_string();
+    let name = name_of(zone).map_err(Error::Argument)?.to_string();
     let found: Vec<u64> = zones(api)?
         .iter()
         .filter(|zone| zone.get("zone").and_then(Value::as_str) == Some(&name))
@@ -387,7 +388,7 @@ impl Lookup {
                 return Err(Error::Argument(reason));
             }
         };
-        let name = Name::from_text(&self.name).map_err(|error| Error::Argument(error.to_string()))?;
+        let name = name_of(&self.name).map_err(Error::Argument)?;
         let answer = lookup::lookup(&View::new(&zone), &name, self.r#type);
         let mut out = BufWriter::new(io::stdout().lock());
         lookup::print(&answer, &zone, &mut out)?;
@@ -396,7 +397,7 @@ impl Lookup {
     }
 
     fn of_central(&self, api: &Api) -> Result<zonepulse_catalogue::Zone, Error> {
-        let apex = Name::from_text(&self.zone).map_err(|error| Error::Argument(error.to_string()))?;
+        let apex = name_of(&self.zone).map_err(Error::Argument)?;
         let mut text = String::new();
         let mut offset = 0;
         loop {

@@ -120,6 +120,8 @@ impl Scraped {
         out.counter("http_connections_unread", "Connections whose client did not read its answer", counts.unread)?;
         let help = "Requests that were refused because their credentials were missing or wrong";
         out.counter("http_requests_unauthenticated", help, self.central.refusals().unauthenticated())?;
+        let help = "Requests that were refused because their credentials were wrong";
+        out.counter("http_requests_wrong_credentials", help, self.central.refusals().wrong_credentials())?;
         out.counter("tls_handshake_failures", "TLS handshakes that ended without a connection", counts.failed_handshakes)
     }
 

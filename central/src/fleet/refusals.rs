@@ -26,6 +26,7 @@ pub struct Refusals {
     /// Rejected heartbeats, by server. Only of servers whose token was presented.
     heartbeats: Mutex<BTreeMap<u32, Recent>>,
     unauthenticated: AtomicU64,
+    wrong_credentials: AtomicU64,
     /// By cause, and by server if the server itself is at fault.
     batches: Throttle<(Option<u32>, &'static str)>,
 }
@@ -113,6 +114,9 @@ impl Refusals {
     pub fn credentials(&self, request: &RefusedRequest<'_>, now_ms: u64, server_at: impl FnOnce(IpAddr) -> Option<u32>) {
         let RefusedRequest { peer, path, by_probe, has_some, cause } = *request;
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
+        if has_some {
+            self.wrong_credentials.fetch_add(1, Ordering::Relaxed);
+        }
         if has_some && by_probe {
             self.probe(peer, cause, now_ms);
         }
@@ -122,9 +126,14 @@ impl Refusals {
         }
     }
 
-    /// Number of requests refused for their credentials.
+    /// Number of requests refused because they had no credentials, or wrong ones.
     pub fn unauthenticated(&self) -> u64 {
         self.unauthenticated.load(Ordering::Relaxed)
+    }
+
+    /// How many of them had some.
+    pub fn wrong_credentials(&self) -> u64 {
+        self.wrong_credentials.load(Ordering::Relaxed)
     }
 
     /// Records that a server's batch was refused. Causes that are not a server's fault, such as a full disk, share one
@@ -178,7 +187,7 @@ mod tests {
     fn refused_credentials_are_warned_of_once_with_peer_and_cause() {
         let lines = logged(|refusals| {
             (0..500).for_each(|n| refusals.credentials(&refused("/api/v2/batches", true, UNKNOWN), 1000 + n, nobody));
-            assert_eq!(refusals.unauthenticated(), 500);
+            assert_eq!((refusals.unauthenticated(), refusals.wrong_credentials()), (500, 500));
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
         for part in ["WARN", "peer=192.0.2.7", "/api/v2/batches", "this token is unknown, revoked or expired", "count=1"] {
@@ -221,7 +230,7 @@ mod tests {
         let missing = "send a user's name and password (Basic), or a token (Bearer)";
         let lines = logged(|refusals| {
             refusals.credentials(&refused("/", false, missing), 1000, nobody);
-            assert_eq!(refusals.unauthenticated(), 1);
+            assert_eq!((refusals.unauthenticated(), refusals.wrong_credentials()), (1, 0));
         });
         assert_eq!(lines, Vec::<String>::new());
     }

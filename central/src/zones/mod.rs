@@ -48,6 +48,13 @@ use zonepulse_model::ZoneId;
 use zonepulse_store::Store;
 use zonepulse_store::{Zone, ZoneState};
 
+/// A name as people write it. Labels in Unicode are meant as punycode (RFC 5891), which is what clients ask for; their
+/// octets would be another name.
+pub fn name_of(text: &str) -> Result<Name, String> {
+    let ascii = zonepulse_query::to_ascii(text)?;
+    Name::from_text(&ascii).map_err(|error| error.to_string())
+}
+
 /// Settings of the zones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
@@ -121,7 +128,7 @@ impl Zones {
 
     /// Adds a zone. It is empty until it is loaded.
     pub fn create(&self, caller: &Caller, apex: &str, change: ZoneChange) -> Result<Zone, Error> {
-        let apex = Name::from_text(apex).map_err(|error| Error::bad_value("zone", error))?;
+        let apex = name_of(apex).map_err(|reason| Error::bad_value("zone", reason))?;
         change.check(self)?;
         let now_ms = now_ms();
         let _changing = self.changing.lock();

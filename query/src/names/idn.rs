@@ -12,7 +12,7 @@ const DENIED: AsciiDenyList = AsciiDenyList::new(true, "*\\");
 
 /// Converts the Unicode labels of a name or pattern to ASCII: `bücher.example` becomes `xn--bcher-kva.example`. ASCII labels
 /// are kept.
-pub(crate) fn to_ascii(text: &str) -> Result<Cow<'_, str>, String> {
+pub fn to_ascii(text: &str) -> Result<Cow<'_, str>, String> {
     if text.is_ascii() {
         return Ok(Cow::Borrowed(text));
     }

@@ -3,6 +3,6 @@
 mod idn;
 mod pattern;
 
-pub(crate) use idn::to_ascii;
+pub use idn::to_ascii;
 pub use pattern::HostPattern;
 pub(crate) use pattern::canonical;

@@ -37,9 +37,9 @@ pub struct Problem {
     #[schema(value_type = Option<String>, example = "limit")]
     parameter: Option<Cow<'static, str>>,
     /// What is in `detail`, one by one, where it can be several things.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false, example = json!(["the store is being closed"]))]
-    reasons: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false, example = json!(["the store is being closed"]))]
+    reasons: Box<[String]>,
     #[serde(skip)]
     retry_after_s: Option<u64>,
 }
@@ -150,7 +150,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             parameter: None,
-            reasons: Vec::new(),
+            reasons: Box::default(),
             retry_after_s: None,
         }
     }
@@ -163,7 +163,8 @@ impl Problem {
 
     /// Several things are the problem: each by itself, and all in the detail.
     pub fn of_reasons(case: Case, reasons: Vec<String>) -> Self {
-        Problem { reasons: reasons.clone(), ..Problem::new(case, reasons.join("; ")) }
+        let detail = reasons.join("; ");
+        Problem { reasons: reasons.into(), ..Problem::new(case, detail) }
     }
 
     /// A fault of the server: the cause is logged, and the caller only learns that there is one.

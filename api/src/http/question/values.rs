@@ -13,6 +13,7 @@ use std::str::FromStr;
 use zonepulse_catalogue::Name;
 use zonepulse_central::retirements::{ExportFormat, Stage};
 use zonepulse_central::verdicts::Order;
+use zonepulse_central::zones::name_of;
 use zonepulse_query::{By, HostPattern, Interval, SortKey, TimeZone};
 
 /// Default number of rows per page.
@@ -83,7 +84,7 @@ pub fn hosts(pairs: &Pairs, name: &'static str) -> Result<Vec<HostPattern>, Prob
 
 /// Any number of apexes of zones.
 pub fn apexes(pairs: &Pairs, name: &'static str) -> Result<Vec<Name>, Problem> {
-    pairs.many_with(name, |text| Name::from_text(&shown(text)).map_err(|error| error.to_string()))
+    pairs.many_with(name, |text| name_of(&shown(text)))
 }
 
 /// A length of time, milliseconds.

@@ -513,6 +513,7 @@ async fn what_is_refused_is_in_the_metrics() {
     let text = setup.get("/metrics").await.body;
     for line in [
         "zonepulse_http_requests_unauthenticated_total 1",
+        "zonepulse_http_requests_wrong_credentials_total 1",
         "zonepulse_server_batches_refused_total{server=\"1\"} 1",
         "zonepulse_server_batches_refused_total{server=\"2\"} 0",
         "zonepulse_server_batches_evicted_total{server=\"1\"} 0",

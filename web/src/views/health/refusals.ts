@@ -65,7 +65,7 @@ const COUNTERS: readonly (readonly [metric: string, what: string, meaning: strin
     "They were fetched from a probe and refused for good; the log has the reasons.",
   ],
   [
-    "http_requests_unauthenticated",
+    "http_requests_wrong_credentials",
     "Requests with wrong credentials",
     "Sessions that ended are among them. The log names the addresses.",
   ],
