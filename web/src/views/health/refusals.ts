@@ -64,11 +64,7 @@ const COUNTERS: readonly (readonly [metric: string, what: string, meaning: strin
     "Pulled batches refused",
     "They were fetched from a probe and refused for good; the log has the reasons.",
   ],
-  [
-    "http_requests_wrong_credentials",
-    "Requests with wrong credentials",
-    "Sessions that ended are among them. The log names the addresses.",
-  ],
+  ["http_requests_wrong_credentials", "Requests with wrong credentials", "The log names the addresses."],
   ["tls_handshake_failures", "TLS handshakes that failed", "The log has the reasons."],
 ];
 
