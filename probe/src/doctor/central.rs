@@ -11,12 +11,13 @@ use super::report::{Check, Status, Subject};
 use super::tls::{self, Fault, Peer, Shaken};
 use crate::central::{self, innermost, read_typed_problem};
 use crate::clock::now_ms;
+use crate::deliver;
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use zonepulse_net::{Trust, http};
-use zonepulse_wire::Utc;
+use zonepulse_wire::{SERVER_HEADER, Utc};
 
 const ALIVE: &str = "/healthz";
 const READY: &str = "/readyz";
@@ -27,8 +28,6 @@ const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 const MAX_ANSWER_BYTES: usize = 4096;
 /// Prefix of the central's problem types.
 const OURS: &str = "urn:zonepulse:problem:";
-/// The header that says whose token was presented, in answers of centrals that say so.
-const SERVER_HEADER: &str = "x-zonepulse-server-id";
 /// How long before its end a certificate should be renewed, seconds.
 const RENEW_S: u64 = 14 * 86_400;
 
@@ -57,6 +56,11 @@ pub(super) enum Owner {
 }
 
 impl Findings {
+    /// Nothing was checked.
+    pub(super) fn skipped(why: &str) -> Findings {
+        Findings::default().skip_from(Subject::Name, why)
+    }
+
     /// Skips this check and all later ones.
     fn skip_from(mut self, first: Subject, why: &str) -> Findings {
         let rest = ALL.into_iter().skip_while(|subject| *subject != first);
@@ -66,10 +70,11 @@ impl Findings {
 }
 
 pub(super) async fn check(known: &Known) -> Findings {
+    if known.delivery == Some(deliver::Settings::Pull) {
+        return Findings::skipped("the central fetches batches, so nothing has to reach it from here");
+    }
     let central = &known.central;
-    let Some(place) = Place::of(&central.url) else {
-        return Findings::default().skip_from(Subject::Name, "the central's URL is not valid");
-    };
+    let Some(place) = Place::of(&central.url) else { return Findings::skipped("the central's URL is not valid") };
     let (checks, address) = network::check(known, &place).await;
     let findings = Findings { checks, owner: Owner::Unknown };
     let Some(address) = address else {
@@ -98,6 +103,9 @@ pub(super) async fn check(known: &Known) -> Findings {
 /// Shakes hands. Without a secure connection, nothing may be sent.
 async fn encrypted(known: &Known, place: &Place, address: SocketAddr, trust: &Trust) -> Result<Option<Check>, Check> {
     const SUBJECT: Subject = Subject::Tls;
+    if let Err(error) = trust.client_config() {
+        return Err(Check::error(SUBJECT, error.to_string(), "set tls.ca_file, or: apt install ca-certificates"));
+    }
     let error = match tls::shake(address, &place.host, trust).await {
         Ok(shaken) => return Ok(Some(judge_certificate(&shaken, trust, now_ms() / 1000))),
         Err(error) => error,

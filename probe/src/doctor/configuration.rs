@@ -82,11 +82,19 @@ pub(super) fn load(path: &Path, arguments: &[Argument]) -> (Check, Option<Known>
         Obedience::Apply => Kept::peek(&config.spool.dir),
     };
     let kept = saved.as_ref().ok().and_then(Option::as_ref).filter(|kept| kept.server_id == config.server_id);
-    let in_force = kept.map_or_else(|| InForce::of_config(&config), |kept| InForce::of_central(&config, kept));
-    let check = match (&checked, &in_force) {
-        (Err(error), _) | (_, Err(error)) => invalid(path, error),
-        (Ok(()), Ok(in_force)) => valid(path, &config, in_force, saved.as_ref().err()),
+    let own = InForce::of_config(&config);
+    let theirs = kept.map(|kept| InForce::of_central(&config, kept));
+    let check = match (&checked, &own, &theirs) {
+        (Err(error), ..) | (_, Err(error), None) => invalid(path, error),
+        (Ok(()), _, Some(Ok(in_force))) | (Ok(()), Ok(in_force), None) => valid(path, &config, in_force, saved.as_ref().err()),
+        (Ok(()), _, Some(Err(error))) => Check::warning(
+            SUBJECT,
+            format!("{} is valid, but the central's saved settings cannot be applied: {error}", path.display()),
+            "correct them at the central; until then, the configuration alone applies",
+        ),
     };
+    // As the probe does when it starts.
+    let in_force = theirs.and_then(Result::ok).map_or(own, Ok);
     let central = central(&config, in_force.as_ref().ok());
     let delivery = in_force.ok().map(|in_force| in_force.delivery);
     (check, Some(Known { path: path.to_owned(), config, central, delivery }))

@@ -19,6 +19,7 @@ mod dns_server;
 mod drops;
 mod network;
 mod process;
+mod pull;
 mod report;
 mod server_id;
 mod spool;
@@ -47,7 +48,7 @@ const LOCAL_PATIENCE: Duration = Duration::from_secs(10);
 /// Time limit of everything that needs the central or a broker. Steps have shorter limits.
 const REMOTE_PATIENCE: Duration = Duration::from_secs(60);
 
-const LOCAL: [Subject; 9] = [
+const LOCAL: [Subject; 10] = [
     Subject::Process,
     Subject::CaptureRights,
     Subject::CaptureDevice,
@@ -57,12 +58,15 @@ const LOCAL: [Subject; 9] = [
     Subject::Waiting,
     Subject::Refused,
     Subject::Disk,
+    Subject::Pull,
 ];
 
 /// Makes all checks with the configuration in this file, overridden by the arguments.
 ///
 /// Fails with [`Error::System`] if the system provides no thread or timer.
 pub fn examine(path: &Path, arguments: &[Argument]) -> Result<Report, Error> {
+    // Commands in advice work from everywhere.
+    let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
     let report = runtime.block_on(report(path, arguments));
     // Threads that still wait for a disk or a resolver must not delay the end.
@@ -106,7 +110,8 @@ async fn report(path: &Path, arguments: &[Argument]) -> Report {
 
 /// Everything that needs the central.
 async fn there(known: &Known) -> Findings {
-    timeout(REMOTE_PATIENCE, central::check(known)).await.unwrap_or_default()
+    let findings = timeout(REMOTE_PATIENCE, central::check(known)).await;
+    findings.unwrap_or_else(|_| Findings::skipped(&format!("it took more than {} s", REMOTE_PATIENCE.as_secs())))
 }
 
 /// Everything that only needs this machine.
@@ -119,13 +124,14 @@ async fn here(known: &Arc<Known>) -> Vec<Check> {
         Ok(found) => found,
         Err(why) => return LOCAL.map(|subject| Check::skipped(subject, why.clone())).into(),
     };
-    let (capture, dns_server, drops, spool) = tokio::join!(
+    let (capture, dns_server, drops, spool, pull) = tokio::join!(
         group(known, running, &[Subject::CaptureRights, Subject::CaptureDevice], capture::check),
         group(known, running, &[Subject::DnsServer], |known, _| vec![dns_server::check(known)]),
         group(known, running, &[Subject::Drops], |known, _| vec![drops::check(known)]),
         group(known, running, &[Subject::Spool, Subject::Waiting, Subject::Refused, Subject::Disk], spool::check),
+        group(known, running, &[Subject::Pull], |known, running| vec![pull::check(known, running)]),
     );
-    [vec![process], capture, dns_server, drops, spool].concat()
+    [vec![process], capture, dns_server, drops, spool, pull].concat()
 }
 
 /// Makes the checks of a file on a thread that may wait for a disk.

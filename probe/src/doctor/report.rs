@@ -45,11 +45,13 @@ pub enum Subject {
     Version,
     /// The broker and its queue.
     Broker,
+    /// The port for a central that fetches batches.
+    Pull,
 }
 
 impl Subject {
     /// All of them, in the order of the report.
-    pub const ALL: [Subject; 19] = [
+    pub const ALL: [Subject; 20] = [
         Subject::Configuration,
         Subject::Process,
         Subject::CaptureRights,
@@ -69,6 +71,7 @@ impl Subject {
         Subject::ServerId,
         Subject::Version,
         Subject::Broker,
+        Subject::Pull,
     ];
 
     /// Its name, which never changes.
@@ -93,6 +96,7 @@ impl Subject {
             Subject::ServerId => "server_id",
             Subject::Version => "version",
             Subject::Broker => "broker",
+            Subject::Pull => "pull",
         }
     }
 
@@ -118,6 +122,7 @@ impl Subject {
             Subject::ServerId => "the token, the saved settings and the waiting batches belong to server_id",
             Subject::Version => "the probe and the central have the same version",
             Subject::Broker => "the broker accepts the login and has the queue",
+            Subject::Pull => "the central can fetch batches here",
         }
     }
 }

@@ -5,6 +5,7 @@ use super::configuration::{Known, argument, as_the_probe};
 use super::process::Running;
 use super::report::{Check, Subject};
 use crate::config::Spool;
+use crate::deliver;
 use crate::room::Room;
 use crate::spool::Refused;
 use crate::spool::survey::{Survey, try_writing};
@@ -13,7 +14,6 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use zonepulse_model::Communication;
 use zonepulse_wire::Utc;
 
 /// A batch leaves the spool within seconds; only a failed delivery, or a central that pulls, takes
@@ -42,7 +42,9 @@ pub(super) fn check(known: &Known, running: Option<Running>) -> Vec<Check> {
     if is_there {
         let skipped = |subject| move |error: crate::Error| Check::skipped(subject, format!("{error}; {}", as_the_probe(dir)));
         let waiting = Survey::read(dir);
-        let judge = |survey: Survey| judge_waiting(&survey, *max_bytes, SystemTime::now(), known.config.deliver.communication);
+        let judge = |survey: Survey| {
+            judge_waiting(&survey, *max_bytes, SystemTime::now(), known.delivery == Some(deliver::Settings::Pull))
+        };
         checks.push(waiting.map_or_else(skipped(Subject::Waiting), judge));
         checks.push(Refused::read(dir).map_or_else(skipped(Subject::Refused), |refused| judge_refused(&refused, &known.file())));
     } else {
@@ -131,19 +133,21 @@ fn judge_directory(dir: &Path, directory: &Directory, user: u32, running: Option
     check.with("dir", dir.to_string_lossy())
 }
 
-fn judge_waiting(survey: &Survey, max_bytes: u64, now: SystemTime, communication: Communication) -> Check {
+fn judge_waiting(survey: &Survey, max_bytes: u64, now: SystemTime, is_pulled: bool) -> Check {
     const SUBJECT: Subject = Subject::Waiting;
     let (batches, bytes) = (survey.len(), survey.disk_bytes);
     let percent = bytes.saturating_mul(100).checked_div(max_bytes).unwrap_or_default();
     let age = survey.since.map(|since| now.duration_since(since).unwrap_or_default());
     let oldest = age.map(|age| format!(", the oldest for {}", text(age))).unwrap_or_default();
     let found = format!(
-        "{batches} {} in {bytes} bytes, {percent} % of spool.max_bytes{oldest}",
-        plural(batches, "batch waits", "batches wait")
+        "{batches} {} ({}, {percent} % of spool.max_bytes{oldest})",
+        plural(batches, "batch waits", "batches wait"),
+        size(bytes)
     );
-    let cause = match communication {
-        Communication::Pull => "find out why the central does not fetch them: see its log, and [pull] in this configuration",
-        _ => "find out why the central does not take them: see the checks of the central and the broker, and the probe's log",
+    let cause = if is_pulled {
+        "find out why the central does not fetch them: see its log, and [pull] in this configuration"
+    } else {
+        "find out why the central does not take them: see the checks of the central and the broker, and the probe's log"
     };
     let check = if percent >= NEARLY_FULL {
         Check::error(
@@ -194,7 +198,12 @@ fn judge_refused(refused: &[Refused], file: &str) -> Check {
 fn judge_disk(dir: &Path, Room { total_bytes, free_bytes, .. }: Room, spool: &Spool) -> Check {
     const SUBJECT: Subject = Subject::Disk;
     let (shown, path, min) = (dir.display(), argument(dir), spool.min_free_bytes);
-    let found = format!("{free_bytes} of {total_bytes} bytes are free on the disk of {shown}, spool.min_free_bytes is {min}");
+    let found = format!(
+        "{} of {} are free on the disk of {shown}, and spool.min_free_bytes is {}",
+        size(free_bytes),
+        size(total_bytes),
+        size(min)
+    );
     let check = if min > total_bytes {
         Check::error(
             SUBJECT,
@@ -221,6 +230,21 @@ fn judge_disk(dir: &Path, Room { total_bytes, free_bytes, .. }: Room, spool: &Sp
 
 fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
+}
+
+/// `17.0 KiB`, `1.5 GiB`
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut size = bytes as f64;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().unwrap_or(&"bytes");
+    for larger in units {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    if bytes < 1024 { format!("{bytes} {unit}") } else { format!("{size:.1} {unit}") }
 }
 
 /// `45 s`, `12 min`, `5 h`, `3 days`
@@ -293,14 +317,14 @@ mod tests {
         let now = SystemTime::now();
         let mut survey = Survey::default();
         (survey.disk_bytes, survey.since, survey.evicted) = (disk_bytes, Some(now - Duration::from_secs(age_s)), evicted);
-        judge_waiting(&survey, 1000, now, Communication::Http)
+        judge_waiting(&survey, 1000, now, false)
     }
 
     #[test]
     fn batches_that_pile_up_are_reported() {
         let evicted = Some(Evicted { batches: 2, from_s: 60, until_s: 180 });
         for (check, status, said) in [
-            (waiting(100, 10, None), Status::Ok, "no batch waits"),
+            (waiting(0, 10, None), Status::Ok, "no batch waits"),
             (waiting(100, 300, None), Status::Warning, "the oldest for 5 min"),
             (waiting(500, 10, None), Status::Warning, "50 % of spool.max_bytes"),
             (
@@ -340,6 +364,12 @@ mod tests {
             [judged(5000, 200), judged(5000, 199), judged(5000, 99), judged(99, 99)],
             [Status::Ok, Status::Warning, Status::Error, Status::Error]
         );
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let sizes = [0, 1023, 1024, 32_505_856, 1 << 30, 1 << 50].map(size);
+        assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.0 KiB", "31.0 MiB", "1.0 GiB", "1024.0 TiB"]);
     }
 
     #[test]

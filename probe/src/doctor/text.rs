@@ -21,8 +21,9 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "zonepulse-probe {}, {server}{}\n", report.version, report.config.display())?;
     for status in Status::ALL {
         let checks: Vec<&Check> = report.checks.iter().filter(|check| check.status == status).collect();
-        for check in &checks {
-            write_check(out, check)?;
+        match status {
+            Status::Skipped => write_skipped(out, &checks)?,
+            _ => checks.iter().try_for_each(|check| write_check(out, check))?,
         }
         if !checks.is_empty() {
             writeln!(out)?;
@@ -33,13 +34,30 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "{}, {}, {} ok, {} skipped", counts[0], counts[1], report.count(Status::Ok), report.count(Status::Skipped))
 }
 
-fn write_check(out: &mut String, check: &Check) -> fmt::Result {
-    let mut lines = wrapped(&check.found, WIDTH - INDENT).into_iter();
-    let first = lines.next().unwrap_or_default();
-    writeln!(out, "{:<8} {:<15} {first}", check.status.as_str(), check.subject.id())?;
-    for line in lines {
-        writeln!(out, "{:INDENT$}{line}", "")?;
+/// Checks that were skipped for the same reason share a line.
+fn write_skipped(out: &mut String, checks: &[&Check]) -> fmt::Result {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for check in checks {
+        match reasons.iter_mut().find(|(reason, _)| *reason == check.found) {
+            Some((_, ids)) => ids.push(check.subject.id()),
+            None => reasons.push((&check.found, vec![check.subject.id()])),
+        }
     }
+    reasons.iter().try_for_each(|(reason, ids)| match ids.as_slice() {
+        [id] => write_found(out, Status::Skipped, id, reason),
+        ids => write_found(out, Status::Skipped, &format!("{} checks", ids.len()), &format!("{reason}: {}", ids.join(", "))),
+    })
+}
+
+fn write_found(out: &mut String, status: Status, id: &str, found: &str) -> fmt::Result {
+    let mut lines = wrapped(found, WIDTH - INDENT).into_iter();
+    let first = lines.next().unwrap_or_default();
+    writeln!(out, "{:<8} {id:<15} {first}", status.as_str())?;
+    lines.try_for_each(|line| writeln!(out, "{:INDENT$}{line}", ""))
+}
+
+fn write_check(out: &mut String, check: &Check) -> fmt::Result {
+    write_found(out, check.status, check.subject.id(), &check.found)?;
     let Some(advice) = &check.advice else { return Ok(()) };
     for (at, line) in wrapped(advice, WIDTH - INDENT - 3).iter().enumerate() {
         let mark = if at == 0 { "-> " } else { "   " };
@@ -95,7 +113,9 @@ mod tests {
             ),
             Check::warning(Subject::Clock, "this machine's clock is 4.0 s behind the central's", "is NTP running?"),
             Check::ok(Subject::Name, "central.example is 192.0.2.1"),
-            Check::skipped(Subject::Broker, "batches do not go through a broker"),
+            Check::skipped(Subject::Broker, "batches go directly to the central"),
+            Check::skipped(Subject::Central, "the central cannot be reached"),
+            Check::skipped(Subject::Token, "the central cannot be reached"),
         ];
         let mut report = Report::new("/etc/zonepulse-probe/probe.toml".into(), Some(7), checks);
         report.version = "1.2.3";
@@ -105,7 +125,8 @@ zonepulse-probe 1.2.3, server 7, /etc/zonepulse-probe/probe.toml
 
 ok       name            central.example is 192.0.2.1
 
-skipped  broker          batches do not go through a broker
+skipped  2 checks        the central cannot be reached: central, token
+skipped  broker          batches go directly to the central
 
 warning  clock           this machine's clock is 4.0 s behind the central's
                          -> is NTP running?
@@ -115,7 +136,7 @@ error    dns_server      knotd listens on port 5353 (UDP, TCP) of 127.0.0.1, but
                          -> set capture.ports = [5353] in /etc/zonepulse-probe/probe.toml, and
                             restart the probe: systemctl restart zonepulse-probe
 
-1 error, 1 warning, 1 ok, 1 skipped
+1 error, 1 warning, 1 ok, 3 skipped
 ";
         assert_eq!(text(&report), expected);
     }
