@@ -178,7 +178,7 @@ async fn answers(known: &Known, place: &Place, address: SocketAddr, client: &Cli
         findings.checks.push(fault);
         return findings.skip_from(Subject::Clock, "no central answers");
     }
-    findings.checks.push(clock::judge(&Answered { date, sent_ms, round_trip }, known.config.bounds().earliest_ms));
+    findings.checks.push(clock::judge(&Answered { date, sent_ms, round_trip }));
     let (ready, (token, owner), version) = tokio::join!(ready(client, url), token(client, known), version(client, url));
     findings.checks.extend([ready, token, version]);
     Findings { owner, ..findings }

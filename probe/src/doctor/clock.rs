@@ -28,14 +28,17 @@ pub(super) struct Answered {
     pub(super) round_trip: Duration,
 }
 
-pub(super) fn judge(answered: &Answered, earliest_ms: u64) -> Check {
+/// A clock that is certainly wrong, whatever the central says.
+pub(super) fn unset(now_ms: u64, earliest_ms: u64) -> Option<Check> {
+    let found = format!("this machine's clock is not set: it says {}, which is before times.earliest", Utc(now_ms / 1000));
+    let advice = "set it, and keep it right with NTP: timedatectl set-ntp true";
+    (now_ms < earliest_ms).then(|| Check::error(SUBJECT, found, advice))
+}
+
+pub(super) fn judge(answered: &Answered) -> Check {
     let Answered { date, sent_ms, round_trip } = answered;
     let now = Utc(sent_ms / 1000);
     let advice = "correct the one that is wrong, and keep both right with NTP: timedatectl set-ntp true; chronyc tracking";
-    if *sent_ms < earliest_ms {
-        let found = format!("this machine's clock is not set: it says {now}, which is before times.earliest");
-        return Check::error(SUBJECT, found, "set it, and keep it right with NTP: timedatectl set-ntp true");
-    }
     let theirs = date.as_deref().and_then(|date| DateTimeParser::new().parse_timestamp(date.trim()).ok());
     let Some(theirs) = theirs.and_then(|time| u64::try_from(time.as_millisecond()).ok()) else {
         return Check::skipped(SUBJECT, "the answer of the central has no readable Date header");
@@ -74,7 +77,7 @@ mod tests {
 
     fn judged(sent_ms: u64, round_trip_ms: u64) -> Check {
         let date = Some("Sat, 21 Nov 2026 10:15:22 GMT".to_owned());
-        judge(&Answered { date, sent_ms, round_trip: Duration::from_millis(round_trip_ms) }, 1000)
+        judge(&Answered { date, sent_ms, round_trip: Duration::from_millis(round_trip_ms) })
     }
 
     #[test]
@@ -106,9 +109,10 @@ mod tests {
     fn without_a_date_or_a_clock_nothing_is_compared() {
         let answered =
             |date: Option<&str>, sent_ms| Answered { date: date.map(str::to_owned), sent_ms, round_trip: Duration::ZERO };
-        assert_eq!(judge(&answered(None, NOW_MS), 1000).status, Status::Skipped);
-        assert_eq!(judge(&answered(Some("yesterday"), NOW_MS), 1000).status, Status::Skipped);
-        let unset = judge(&answered(None, 500), 1000);
+        assert_eq!(judge(&answered(None, NOW_MS)).status, Status::Skipped);
+        assert_eq!(judge(&answered(Some("yesterday"), NOW_MS)).status, Status::Skipped);
+        let unset = unset(500, 1000).unwrap();
         assert!(unset.status == Status::Error && unset.found.contains("is not set"), "{unset:?}");
+        assert_eq!(super::unset(1000, 1000), None);
     }
 }

@@ -145,7 +145,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Check {
         ErrorKind::NotFound => format!(
             "name the right file with --config, or create this one: zonepulse-probe enroll https://CENTRAL:8053 --config {file}"
         ),
-        ErrorKind::PermissionDenied => as_the_probe(path),
+        ErrorKind::PermissionDenied => as_the_probe(path, &file),
         _ => "restore the file".to_owned(),
     };
     Check::error(SUBJECT, found, advice)
@@ -158,22 +158,19 @@ fn invalid(path: &Path, error: &Error) -> Check {
     let advice = match error {
         Error::Private(Private::Exposed { remedy, .. }) => format!("make it private: {remedy}"),
         Error::Private(Private::Owner { path, user, .. }) => format!("give it to that user: chown {user} {}", argument(path)),
-        _ if found.contains("Permission denied") => as_the_probe(path),
+        _ if found.contains("Permission denied") => as_the_probe(path, &file),
         _ if found.contains("chmod o-w") => format!("remove that permission: chmod o-w {file}"),
         _ => format!("correct that, and check again: zonepulse-probe run --config {file} --check-config"),
     };
     Check::error(SUBJECT, found, advice)
 }
 
-/// Advice for someone who may not read what the probe may.
-pub(super) fn as_the_probe(path: &Path) -> String {
+/// Advice for someone who may not read what the probe may: `owned` belongs to the probe's user.
+pub(super) fn as_the_probe(owned: &Path, config: &str) -> String {
     use std::os::unix::fs::MetadataExt;
-    let owner = path.ancestors().find_map(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.uid());
+    let owner = owned.ancestors().find_map(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.uid());
     let user = if owner == 0 { String::new() } else { format!(" -u '#{owner}'") };
-    format!(
-        "run this as the user that the probe runs as, or as root: sudo{user} zonepulse-probe doctor --config {}",
-        argument(path)
-    )
+    format!("run this as the user that the probe runs as, or as root: sudo{user} zonepulse-probe doctor --config {config}")
 }
 
 #[cfg(test)]

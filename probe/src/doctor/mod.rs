@@ -31,6 +31,7 @@ pub use report::{Check, Report, Status, Subject};
 pub use text::text;
 
 use crate::Error;
+use crate::clock::now_ms;
 use crate::config::Argument;
 use central::Findings;
 use configuration::Known;
@@ -104,7 +105,11 @@ async fn report(path: &Path, arguments: &[Argument]) -> Report {
         within(LOCAL_PATIENCE, traces),
     );
     let server_id = server_id::judge(known.config.server_id, owner, traces.unwrap_or_default(), &known.file());
-    let all = [vec![check, broker, server_id], here, checks].concat();
+    let mut all = [vec![check, broker, server_id], here, checks].concat();
+    if let Some(unset) = clock::unset(now_ms(), known.config.bounds().earliest_ms) {
+        all.retain(|check| check.subject != Subject::Clock);
+        all.push(unset);
+    }
     Report::new(path.to_owned(), Some(known.config.server_id), all).hiding(&known.secrets())
 }
 

@@ -36,17 +36,19 @@ enum Directory {
 
 pub(super) fn check(known: &Known, running: Option<Running>) -> Vec<Check> {
     let Spool { dir, max_bytes, .. } = &known.config.spool;
+    let file = &known.file();
     let directory = Directory::look(dir);
     let is_there = !matches!(directory, Directory::Missing { .. });
-    let mut checks = vec![judge_directory(dir, &directory, own_user(), running)];
+    let mut checks = vec![judge_directory(dir, &directory, own_user(), running, file)];
     if is_there {
-        let skipped = |subject| move |error: crate::Error| Check::skipped(subject, format!("{error}; {}", as_the_probe(dir)));
+        let skipped =
+            |subject| move |error: crate::Error| Check::skipped(subject, format!("{error}; {}", as_the_probe(dir, file)));
         let waiting = Survey::read(dir);
         let judge = |survey: Survey| {
             judge_waiting(&survey, *max_bytes, SystemTime::now(), known.delivery == Some(deliver::Settings::Pull))
         };
         checks.push(waiting.map_or_else(skipped(Subject::Waiting), judge));
-        checks.push(Refused::read(dir).map_or_else(skipped(Subject::Refused), |refused| judge_refused(&refused, &known.file())));
+        checks.push(Refused::read(dir).map_or_else(skipped(Subject::Refused), |refused| judge_refused(&refused, file)));
     } else {
         checks.push(Check::ok(Subject::Waiting, "no batch waits: the spool does not exist yet"));
         checks.push(Check::ok(Subject::Refused, "no batch was refused: the spool does not exist yet"));
@@ -83,7 +85,7 @@ fn may_write(dir: &Path) -> bool {
     unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK | libc::X_OK, libc::AT_EACCESS) == 0 }
 }
 
-fn judge_directory(dir: &Path, directory: &Directory, user: u32, running: Option<Running>) -> Check {
+fn judge_directory(dir: &Path, directory: &Directory, user: u32, running: Option<Running>, file: &str) -> Check {
     const SUBJECT: Subject = Subject::Spool;
     let shown = dir.display();
     let path = argument(dir);
@@ -99,7 +101,7 @@ fn judge_directory(dir: &Path, directory: &Directory, user: u32, running: Option
             format!("create it for the user that the probe runs as: install -d -m 700 -o USER {path}"),
         ),
         Directory::Unknown(error) => {
-            Check::skipped(SUBJECT, format!("{shown} cannot be looked at ({error}): {}", as_the_probe(dir)))
+            Check::skipped(SUBJECT, format!("{shown} cannot be looked at ({error}): {}", as_the_probe(dir, file)))
         }
         Directory::There { owner, .. } if running.is_some() && *owner != probe_s => Check::error(
             SUBJECT,
@@ -110,7 +112,7 @@ fn judge_directory(dir: &Path, directory: &Directory, user: u32, running: Option
             SUBJECT,
             format!(
                 "{shown} belongs to user {owner}; whether it can be written to was not checked as user {user}: {}",
-                as_the_probe(dir)
+                as_the_probe(dir, file)
             ),
         ),
         Directory::There { owner, mode, written: Err((kind, error)) } => {
@@ -268,7 +270,7 @@ mod tests {
     const ME: u32 = 998;
 
     fn directory(directory: Directory, running: Option<Running>) -> Check {
-        judge_directory(Path::new(DIR), &directory, ME, running)
+        judge_directory(Path::new(DIR), &directory, ME, running, "p.toml")
     }
 
     fn there(owner: u32, written: Result<(), (ErrorKind, String)>) -> Directory {
