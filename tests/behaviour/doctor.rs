@@ -45,6 +45,7 @@ pub fn trials() -> Vec<Trial> {
         test("doctor_finds_a_clock_that_is_an_hour_ahead", wrong_clock),
         test("doctor_finds_what_is_wrong_with_a_broker", broker),
         test_with("doctor_finds_a_spool_that_another_probe_uses", capture_rights, other_probe),
+        test_with("doctor_finds_a_port_that_no_central_can_reach", capture_rights, pulled),
     ]
 }
 
@@ -336,7 +337,7 @@ fn other_user(_alone: MutexGuard<'static, ()>) {
     fs::write(&open, lines.join("\n")).expect("a test's folder is writable");
     fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).expect("a test's file");
     let said = Said::of(&run(&mut as_user(&copy, &open), WITHIN));
-    assert_eq!(said.status("spool"), "skipped", "{:#}", said.report);
+    assert_eq!((said.status("process"), said.status("spool")), ("skipped", "skipped"), "{:#}", said.report);
     for id in ["waiting", "refused"] {
         assert!(said.check(id)["found"].as_str().is_some_and(|found| found.contains("sudo")), "{:#}", said.report);
     }
@@ -575,4 +576,20 @@ fn other_probe(_alone: MutexGuard<'static, ()>) {
         "spool.dir of its own",
     );
     world.probe.stop();
+}
+
+fn pulled(_alone: MutexGuard<'static, ()>) {
+    let (knot, port) = (Knot::start(), ports::free());
+    let deliver = format!("communication = \"pull\"\n[pull]\nlisten = \"127.0.0.1:{port}\"\ntoken = \"the-token-to-pull\"\n");
+    let mut probe = Probe::new(&Settings { port: knot.port, deliver, ..Settings::spooled() });
+    let said = examine(&probe);
+    assert_eq!((said.troubles(), said.status("pull")), (Vec::new(), "skipped"), "{:#}", said.report);
+    probe.start();
+    eventually("the probe listens", Duration::from_secs(20), || probe.log().contains(" listening").then_some(()));
+    let said = eventually("the probe listens for the central", Duration::from_secs(20), || {
+        Some(examine(&probe)).filter(|said| said.status("pull") == "warning")
+    });
+    said.assert_only("pull", "warning", "which only this machine can reach", "set pull.listen");
+    assert_eq!(said.status("token"), "skipped");
+    probe.stop();
 }

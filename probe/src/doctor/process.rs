@@ -5,6 +5,7 @@ use super::report::{Check, Subject};
 use crate::process::{self, Process};
 use crate::spool::survey;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub(super) struct Running {
 struct Found {
     /// The process that has locked the spool.
     holder: Option<Holder>,
+    /// Whether this user cannot see whether one has.
+    is_hidden: bool,
     /// Probes that have not locked it, and their configurations.
     others: Vec<(u32, Option<PathBuf>)>,
 }
@@ -40,12 +43,24 @@ struct Holder {
 /// Finds the probe that uses the spool, and judges what else runs.
 pub(super) fn check(known: &Known) -> (Check, Option<Running>) {
     let found = find(&survey::lock_file(&known.config.spool.dir));
-    let running = found.holder.as_ref().and_then(|holder| Some(Running { id: holder.id?, user: holder.user? }));
-    (judge(&found, &known.path.canonicalize().unwrap_or_else(|_| known.path.clone()), &known.config.spool.dir), running)
+    let config = known.path.canonicalize().unwrap_or_else(|_| known.path.clone());
+    let running = match &found.holder {
+        Some(holder) => holder.id.zip(holder.user),
+        // It may have been started with this configuration.
+        None if found.is_hidden => found.with(&config).next().and_then(|id| Some((id, user_of(id)?))),
+        None => None,
+    };
+    (judge(&found, &config, &known.config.spool.dir), running.map(|(id, user)| Running { id, user }))
+}
+
+impl Found {
+    /// Other probes that were started with this configuration.
+    fn with<'a>(&'a self, config: &'a Path) -> impl Iterator<Item = u32> + 'a {
+        self.others.iter().filter(move |(_, other)| other.as_deref() == Some(config)).map(|(id, _)| *id)
+    }
 }
 
 fn judge(found: &Found, config: &Path, spool: &Path) -> Check {
-    let same = |other: &Option<PathBuf>| other.as_deref() == Some(config);
     let file = argument(config);
     match &found.holder {
         Some(Holder { id, config: Some(other), .. }) if other != config => {
@@ -66,7 +81,7 @@ fn judge(found: &Found, config: &Path, spool: &Path) -> Check {
             Check::error(SUBJECT, found, "stop that program, or give the probe a spool.dir of its own".to_owned())
         }
         Some(Holder { id, user, .. }) => {
-            let rest = found.others.iter().filter(|(_, other)| same(other)).count();
+            let rest = found.with(config).count();
             let user = user.map(|user| format!(", user {user}")).unwrap_or_default();
             if rest > 0 {
                 let found = format!("{} has the spool, and {rest} more started with the same configuration", number(*id));
@@ -75,8 +90,19 @@ fn judge(found: &Found, config: &Path, spool: &Path) -> Check {
             let check = Check::ok(SUBJECT, format!("the probe is running ({}{user})", number(*id)));
             id.map_or_else(|| check.clone(), |id| check.clone().with("pid", id))
         }
-        None => match found.others.iter().find(|(_, other)| same(other)) {
-            Some((id, _)) => {
+        None if found.is_hidden => match found.with(config).next() {
+            Some(id) => Check::ok(SUBJECT, format!("a probe with this configuration is running (process {id})")).with("pid", id),
+            None => Check::skipped(
+                SUBJECT,
+                format!(
+                    "this user cannot see which process uses the spool {}; running probes: {}",
+                    spool.display(),
+                    found.others.len()
+                ),
+            ),
+        },
+        None => match found.with(config).next() {
+            Some(id) => {
                 let found = format!(
                     "a probe with this configuration is running (process {id}) but does not use the spool {}",
                     spool.display()
@@ -98,6 +124,7 @@ fn number(id: Option<u32>) -> String {
 }
 
 fn find(lock: &Path) -> Found {
+    let is_hidden = fs::metadata(lock).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
     let holder = holder(lock);
     let id = holder.as_ref().and_then(|holder| holder.id);
     let is_other = |process: &Process| {
@@ -107,7 +134,7 @@ fn find(lock: &Path) -> Found {
             && is_running_agent(process.id)
     };
     let others = process::all().into_iter().filter(is_other).map(|process| (process.id, config_of(process.id))).collect();
-    Found { holder, others }
+    Found { holder, is_hidden, others }
 }
 
 fn holder(lock: &Path) -> Option<Holder> {
@@ -156,7 +183,6 @@ fn locks_on(text: &str, inode: u64) -> Vec<Lock> {
 
 /// The user that a process runs as.
 fn user_of(id: u32) -> Option<u32> {
-    fs::metadata(format!("/proc/{id}/status")).ok()?;
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
@@ -242,7 +268,9 @@ mod tests {
 
     #[test]
     fn one_probe_with_this_configuration_is_as_it_should_be() {
-        let judged = |holder, others| judge(&Found { holder, others }, Path::new("/etc/p.toml"), Path::new("/spool"));
+        let found = |holder, others| Found { holder, is_hidden: false, others };
+        let judge_found = |found: Found| judge(&found, Path::new("/etc/p.toml"), Path::new("/spool"));
+        let judged = |holder, others| judge_found(found(holder, others));
         let other = |config: &str| vec![(13, Some(PathBuf::from(config)))];
         let good = judged(holder_with(Some("/etc/p.toml")), Vec::new());
         assert_eq!((good.status, good.found.as_str()), (Status::Ok, "the probe is running (process 12, user 998)"));
@@ -256,6 +284,8 @@ mod tests {
             let check = judged(holder, others);
             assert!(check.status == status && check.found.contains(said), "{check:?}");
         }
+        let hidden = |config| judge_found(Found { is_hidden: true, ..found(None, other(config)) });
+        assert_eq!((hidden("/etc/p.toml").status, hidden("/etc/other.toml").status), (Status::Ok, Status::Skipped));
         let name = "flock".to_owned();
         let stranger = judged(Some(Holder { id: Some(9), user: None, name, config: None }), Vec::new());
         assert!(stranger.status == Status::Error && stranger.found.contains("locked by flock"), "{stranger:?}");
