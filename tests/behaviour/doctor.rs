@@ -56,7 +56,7 @@ const MIB: u64 = 1 << 20;
 /// A central and a DNS server in good order, and a probe that was never started.
 struct World {
     central: Central,
-    _knot: Knot,
+    knot: Knot,
     probe: Probe,
 }
 
@@ -82,7 +82,7 @@ impl World {
         let knot = Knot::start();
         let settings = Settings { port: knot.port, ..Settings::http(&central, 0) };
         let probe = Probe::new(&Settings { deliver: settings.deliver.clone() + more, ..settings });
-        World { central, _knot: knot, probe }
+        World { central, knot, probe }
     }
 
     /// Replaces a text in the configuration.
@@ -278,7 +278,7 @@ fn device_down(_alone: MutexGuard<'static, ()>) {
 fn wrong_port() {
     let world = World::new();
     let wrong = ports::free();
-    world.replace(&format!("ports = [{}]", world._knot.port), &format!("ports = [{wrong}]"));
+    world.replace(&format!("ports = [{}]", world.knot.port), &format!("ports = [{wrong}]"));
     let said = world.examine();
     said.assert_only("dns_server", "error", &format!("but capture.ports has {wrong}"), "set capture.ports");
     said.assert_says("dns_server", "knotd listens on", "restart the probe");
