@@ -135,7 +135,7 @@ pub(super) fn explain(error: &io::Error, peer: Peer<'_>) -> Fault {
 
 fn explain_certificate(error: &CertificateError, peer: Peer<'_>) -> (String, String) {
     let Peer { who, host, ca_file, setting, last } = peer;
-    let renew = |found: String| (found, format!("install a new certificate at {who} and reload it (SIGHUP)"));
+    let renew = |found: String| (found, format!("install a new certificate at {who}, and reload it there"));
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
             renew(format!("the certificate of {who} expired at {}", Utc(not_after.as_secs())))
