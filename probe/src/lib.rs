@@ -19,6 +19,7 @@ pub mod command;
 pub mod config;
 pub mod deliver;
 pub mod dnstap;
+pub mod doctor;
 pub mod enroll;
 pub mod heartbeat;
 pub mod memory;

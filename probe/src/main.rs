@@ -3,7 +3,7 @@
 use clap::Parser;
 use std::process::ExitCode;
 use zonepulse_probe::Error;
-use zonepulse_probe::command::{LogArgs, enroll, replay, resend, run, tally};
+use zonepulse_probe::command::{LogArgs, doctor, enroll, replay, resend, run, tally};
 
 /// Counts DNS queries and responses of this server by record, and sends the totals to Zonepulse.
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ enum Command {
     Tally(tally::Args),
     Replay(replay::Args),
     Resend(resend::Args),
+    Doctor(doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +44,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Error> {
         Command::Run(args) => run::run(args, cli.log),
         Command::Replay(args) => replay::run(args, cli.log),
         Command::Resend(args) => resend::run(args, cli.log),
+        Command::Doctor(args) => doctor::run(args, cli.log),
         Command::Enroll(args) => {
             cli.log.start(&Default::default());
             enroll::run(args)

@@ -16,9 +16,10 @@
 mod words;
 
 use crate::config::{Config, Monitoring, Obedience, pull};
-use crate::spool::Spool;
+use crate::spool::{Spool, survey};
 use crate::{Error, central, deliver};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use zonepulse_model::Communication;
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::Address;
@@ -82,6 +83,14 @@ impl Kept {
                 None
             }
         }
+    }
+
+    /// The saved settings of any server in a spool that another process may be using, even if they do
+    /// not apply.
+    pub fn peek(spool: &Path) -> Result<Option<Kept>, Error> {
+        let Some(bytes) = survey::saved_settings(spool)? else { return Ok(None) };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|error| Error::disk("read", spool.join("settings.json"))(error.into()))
     }
 
     /// Saves the settings.
@@ -224,7 +233,6 @@ fn wrong(detail: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn config(more: &str) -> Config {
         let text = format!("server_id = 7\n[deliver.http]\nurl = \"https://one\"\ntoken = \"t\"\n{more}");

@@ -19,6 +19,7 @@ mod days;
 mod devices;
 mod differential;
 mod dnstap;
+mod doctor;
 mod door;
 mod encrypted;
 mod enrolled;
@@ -98,6 +99,7 @@ fn all() -> Vec<Trial> {
         clocks::trials(),
         privileges::trials(),
         door::trials(),
+        doctor::trials(),
         overload::trials(),
         plans::trials(),
         full_disk::trials(),

@@ -47,7 +47,7 @@ pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, VERSION, peek_ident
 pub use heartbeat::{BlindReason, Blindness, CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
 pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};
-pub use message::{MEDIA_TYPE, Message};
+pub use message::{MEDIA_TYPE, Message, SERVER_HEADER};
 pub use settings::{ProbeSettings, RabbitmqSettings};
 pub use system::{MAX_LABEL_BYTES, MAX_METRIC_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch, is_metric};
 pub use utc::Utc;

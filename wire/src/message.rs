@@ -7,6 +7,8 @@ use zonepulse_model::{Evicted, Identity};
 
 /// The media type of an encoded message, for HTTP and AMQP.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
+/// The header with the server's number in every answer to a server's token.
+pub const SERVER_HEADER: &str = "x-zonepulse-server-id";
 
 /// A message of any kind.
 ///

@@ -1,6 +1,8 @@
 //! The addresses of this machine, and notification of changes.
 
 use crate::Error;
+use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -10,28 +12,60 @@ use std::time::{Duration, Instant};
 /// that are not read in time.
 const READ_AGAIN: Duration = Duration::from_secs(30);
 
+/// A network device of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Whether it was switched on.
+    pub is_up: bool,
+    /// Whether it can pass packets: also needs a link.
+    pub is_running: bool,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// The addresses of this machine's interfaces, including loopback, without duplicates.
 ///
 /// Fails with [`Error::Disk`] when the system cannot list them.
 pub fn local_addresses() -> Result<Vec<IpAddr>, Error> {
+    let mut addresses: Vec<IpAddr> = devices()?.into_iter().flat_map(|device| device.addresses).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// The network devices of this machine, including loopback, by name.
+///
+/// Fails with [`Error::Disk`] when the system cannot list them.
+pub fn devices() -> Result<Vec<Device>, Error> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: getifaddrs fills the list, which is freed below and not used afterwards.
     if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
         return Err(Error::disk("list", "this machine's addresses")(io::Error::last_os_error()));
     }
-    let mut addresses = Vec::new();
+    let mut devices: BTreeMap<String, Device> = BTreeMap::new();
     let mut next = first;
     // SAFETY: every entry is valid until the list is freed, or null at its end.
     while let Some(entry) = unsafe { next.as_ref() } {
+        // SAFETY: the entry's name is a string that ends with a zero byte.
+        let label = unsafe { CStr::from_ptr(entry.ifa_name) }.to_string_lossy();
+        // An address may have a label of its own, as in `eth0:1`.
+        let name = label.split(':').next().unwrap_or_default();
+        let has = |flag: i32| entry.ifa_flags & flag.unsigned_abs() != 0;
+        let device = devices.entry(name.to_owned()).or_insert_with(|| Device {
+            name: name.to_owned(),
+            is_up: has(libc::IFF_UP),
+            is_running: has(libc::IFF_RUNNING),
+            addresses: Vec::new(),
+        });
         // SAFETY: the entry's address is null or valid.
-        addresses.extend(unsafe { address(entry.ifa_addr) });
+        device.addresses.extend(unsafe { address(entry.ifa_addr) });
         next = entry.ifa_next;
     }
     // SAFETY: `first` came from getifaddrs and is freed exactly once.
     unsafe { libc::freeifaddrs(first) };
-    addresses.sort_unstable();
-    addresses.dedup();
-    Ok(addresses)
+    Ok(devices.into_values().collect())
 }
 
 /// # Safety
@@ -124,6 +158,13 @@ mod tests {
     #[test]
     fn the_loopback_address_is_one_of_this_machines() {
         assert!(local_addresses().unwrap().contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+
+    #[test]
+    fn the_loopback_device_is_up_and_has_the_loopback_address() {
+        let devices = devices().unwrap();
+        let lo = devices.iter().find(|device| device.name == "lo").unwrap();
+        assert!(lo.is_up && lo.is_running && lo.addresses.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)), "{lo:?}");
     }
 
     #[test]

@@ -223,7 +223,7 @@ fn open_error(device: &str, error: pcap::Error) -> Error {
 
 /// Whether the process may open a packet socket, which libpcap needs. Its error message alone does
 /// not say so reliably.
-fn may_capture() -> bool {
+pub(crate) fn may_capture() -> bool {
     // SAFETY: plain system calls; the descriptor is opened and closed here.
     unsafe {
         let socket = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);

@@ -1,5 +1,6 @@
 //! Subcommands: arguments in, exit code out.
 
+pub mod doctor;
 pub mod enroll;
 pub mod replay;
 pub mod resend;

@@ -44,6 +44,8 @@ pub(super) struct Mismatch {
     /// Whether the observed ports may be redirected to the server's: nothing on this machine
     /// listens there.
     pub(super) may_be_redirected: bool,
+    /// Whether the server is observed, but not everywhere.
+    pub(super) is_partial: bool,
 }
 
 /// Compares what is observed with what was found.
@@ -54,7 +56,7 @@ pub(super) fn judge(observed: &Observed, found: &Found) -> Option<Mismatch> {
     if at_ports.is_empty() {
         return elsewhere(observed, found, &names);
     }
-    let wrong = |detail| Some(Mismatch { detail, may_be_redirected: false });
+    let wrong = |detail| Some(Mismatch { detail, may_be_redirected: false, is_partial: false });
     let at_addresses: Vec<&Place> =
         at_ports.iter().copied().filter(|place| observed.has_address(place.address, found.are_here)).collect();
     if at_addresses.is_empty() {
@@ -76,12 +78,13 @@ pub(super) fn judge(observed: &Observed, found: &Found) -> Option<Mismatch> {
     if !only_one || others.is_empty() {
         return None;
     }
-    wrong(format!(
+    let detail = format!(
         "{names} also listens on {}, but capture.ports has {}: add the port, or add it to capture.ignored_ports if it is not \
              to be counted",
         describe(&others),
         list(&observed.ports)
-    ))
+    );
+    Some(Mismatch { detail, may_be_redirected: false, is_partial: true })
 }
 
 /// No socket that may be the server's is on an observed port.
@@ -102,6 +105,22 @@ fn elsewhere(observed: &Observed, found: &Found, names: &str) -> Option<Mismatch
     Some(Mismatch {
         detail: format!("{names} {verb} on {}, but capture.ports has {ports}: {advice}", describe(&at)),
         may_be_redirected: !found.here.iter().any(|place| observed.ports.contains(&place.port)),
+        is_partial: false,
+    })
+}
+
+/// The servers and where they seem to serve: `knotd listens on port 53 (UDP, TCP) of all addresses`;
+/// none if no server was found.
+pub(super) fn servers(found: &Found) -> Option<String> {
+    if found.servers.is_empty() {
+        return None;
+    }
+    let (names, services) = (names(&found.servers), services(found.servers.iter().flat_map(Server::places)));
+    let services: Vec<&Service> = services.iter().collect();
+    let elsewhere = if found.are_here { "" } else { " in another network namespace" };
+    Some(match services.as_slice() {
+        [] => format!("{names} listens on no port that may serve DNS{elsewhere}"),
+        services => format!("{names} listens on {}{elsewhere}", describe(services)),
     })
 }
 

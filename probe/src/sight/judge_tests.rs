@@ -159,3 +159,19 @@ fn the_detail_is_short_however_many_sockets_there_are() {
     // Text in a heartbeat is limited to 1024 bytes, and cut there in any case.
     assert!(detail.len() < 2000 && detail.contains("and others"), "{detail}");
 }
+
+#[test]
+fn servers_are_described_with_their_ports() {
+    let described = |at: &[&str]| servers(&found(vec![server(at, &[])])).unwrap();
+    assert_eq!(described(&["127.0.0.1:53"]), "knotd listens on port 53 (UDP, TCP) of 127.0.0.1");
+    assert_eq!(described(&["0.0.0.0:53", "t127.0.0.1:953"]), "knotd listens on port 53 (UDP, TCP) of all addresses");
+    assert_eq!(described(&["u0.0.0.0:40123"]), "knotd listens on no port that may serve DNS");
+    assert_eq!(servers(&found(Vec::new())), None);
+}
+
+#[test]
+fn a_server_that_also_listens_elsewhere_is_a_partial_mismatch() {
+    let is_partial = |at: &[&str]| judge(&observed(&[53]), &found(vec![server(at, &[])])).unwrap().is_partial;
+    assert!(is_partial(&["127.0.0.1:53", "127.0.0.1:5300"]));
+    assert!(!is_partial(&["127.0.0.1:5300"]));
+}

@@ -91,6 +91,46 @@ fn users_of(processes: &[&Process]) -> BTreeSet<u32> {
     processes.iter().filter_map(|process| proc::users(process.id)).flatten().collect()
 }
 
+/// A socket on an observed port, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
+    /// The port.
+    pub port: u16,
+    /// `UDP` or `TCP`.
+    pub protocol: &'static str,
+    /// The address.
+    pub address: IpAddr,
+    /// The program, if its open files are visible.
+    pub program: Option<String>,
+}
+
+/// The sockets in the probe's own network namespace on these ports, with their programs as far as
+/// they are visible.
+pub(super) fn listeners(ports: &[u16]) -> Vec<Listener> {
+    let mut left: Vec<Socket> = proc::sockets("self").unwrap_or_default();
+    left.retain(|socket| ports.contains(&socket.port));
+    let mut listeners = Vec::new();
+    let mut files_left = proc::MAX_FILES;
+    for process in if left.is_empty() { Vec::new() } else { process::all() } {
+        // Files of other users are not visible.
+        let Some(open) = proc::open_in(process.id, &left, &mut files_left) else { continue };
+        left.retain(|socket| !open.contains(socket));
+        listeners.extend(open.iter().map(|socket| listener(socket, Some(process.name.clone()))));
+    }
+    listeners.extend(left.iter().map(|socket| listener(socket, None)));
+    listeners.sort_unstable();
+    listeners.dedup();
+    listeners
+}
+
+fn listener(socket: &Socket, program: Option<String>) -> Listener {
+    let protocol = match socket.protocol {
+        Protocol::Udp => "UDP",
+        Protocol::Tcp => "TCP",
+    };
+    Listener { port: socket.port, protocol, address: socket.address, program }
+}
+
 fn independent(servers: &[&Process]) -> usize {
     servers.iter().filter(|server| servers.iter().all(|other| other.id != server.parent)).count()
 }
@@ -139,6 +179,17 @@ mod tests {
         assert!(found.servers.iter().any(|server| server.name == own.name && server.certain.contains(&place)), "{found:?}");
         let none = look(&["no-such-server".to_owned()]).unwrap();
         assert_eq!((none.servers, none.independent), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn a_listener_is_found_with_its_program() {
+        let own = process::of(std::process::id()).unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        let address = "127.0.0.1".parse().unwrap();
+        assert_eq!(listeners(&[port]), [Listener { port, protocol: "UDP", address, program: Some(own.name) }]);
+        drop(udp);
+        assert_eq!(listeners(&[port]), []);
     }
 
     #[test]

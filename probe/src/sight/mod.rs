@@ -33,6 +33,7 @@ use traffic::{MIN_MESSAGES, Traffic};
 use zonepulse_dns::MessageKind;
 use zonepulse_wire::{Batch, BlindReason, Blindness, Counter};
 
+pub use look::Listener;
 pub use reasons::name;
 pub use traffic::Totals;
 
@@ -146,6 +147,36 @@ impl Settings {
         let mismatch = judge::judge(&Observed { local, ..self.observed.clone() }, &found);
         Some((found, mismatch))
     }
+}
+
+/// The DNS servers of this machine, compared with what is observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The servers and where they listen; none if none of the known names runs.
+    pub servers: Option<String>,
+    /// The names by which servers are recognised.
+    pub names: Vec<String>,
+    /// What is wrong with the configured ports, addresses or device, and what to do.
+    pub mismatch: Option<String>,
+    /// Whether a server is observed in spite of that, but not everywhere.
+    pub is_partial: bool,
+    /// Whatever listens on the observed ports.
+    pub listeners: Vec<Listener>,
+}
+
+/// Compares this machine's DNS servers at present with what is observed; `None` if there is nothing
+/// to compare, or it cannot be determined.
+pub fn compare(config: &Config) -> Option<Comparison> {
+    let settings = Settings::of(config);
+    let (found, mismatch) = settings.look()?;
+    let is_partial = mismatch.as_ref().is_some_and(|mismatch| mismatch.is_partial);
+    Some(Comparison {
+        servers: judge::servers(&found),
+        names: settings.servers,
+        mismatch: mismatch.map(|mismatch| mismatch.detail),
+        is_partial,
+        listeners: look::listeners(&config.capture.ports),
+    })
 }
 
 /// What is wrong with the configured ports, addresses or device, given this machine's DNS server at

@@ -72,7 +72,7 @@ impl Play {
     }
 
     fn looked(&self, mismatch: Option<&str>, may_be_redirected: bool) {
-        let mismatch = mismatch.map(|detail| Mismatch { detail: detail.into(), may_be_redirected });
+        let mismatch = mismatch.map(|detail| Mismatch { detail: detail.into(), may_be_redirected, is_partial: false });
         self.sight.looked(Some((Found::default(), mismatch)), self.now());
     }
 }

@@ -26,6 +26,7 @@ mod given;
 mod names;
 mod note;
 mod refused;
+pub mod survey;
 
 use crate::Error;
 use disk::Disk;

@@ -12,6 +12,9 @@ pub(super) const NOTE: &str = "pending.json";
 /// The central's last settings. Not part of the spool itself, but just as important.
 pub(super) const SETTINGS: &str = "settings.json";
 
+/// A file written only to see whether that is possible.
+pub(super) const TRIAL: &str = ".trial.tmp";
+
 /// Whether this is a file of the spool other than a batch.
 pub(super) fn is_own(name: &str) -> bool {
     [LOCK, REFUSED, SETTINGS].contains(&name) || is_note(name)
@@ -19,6 +22,9 @@ pub(super) fn is_own(name: &str) -> bool {
 
 /// Whether this is a file that is still being written.
 pub(super) fn is_temporary(name: &str) -> bool {
+    if name == TRIAL {
+        return true;
+    }
     let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
     name.is_some_and(|name| Key::from_file_name(name).is_some() || is_note(name) || name == SETTINGS)
 }

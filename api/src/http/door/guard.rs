@@ -8,15 +8,17 @@ use crate::http::answer::problem::Problem;
 use crate::http::paths;
 use crate::http::state::App;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::net::IpAddr;
+use zonepulse_central::credentials::Principal;
 use zonepulse_central::fleet::refusals::RefusedRequest;
 use zonepulse_central::rights::{Caller, Need};
 use zonepulse_central::time::now_ms;
 use zonepulse_net::Visitor;
+use zonepulse_wire::SERVER_HEADER;
 
 /// Passes on a request whose sender may make this call, and attaches the caller to it.
 pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request, next: Next) -> Result<Response, Problem> {
@@ -37,6 +39,10 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     }
     request.extensions_mut().insert(Caller { principal: principal.clone(), address });
     let mut response = unread::hold(app.unread(), principal.number(), next.run(request).await);
+    if let Principal::Server(id) = principal {
+        // A probe with the token of another server finds out (`zonepulse-probe doctor`).
+        response.headers_mut().insert(SERVER_HEADER, HeaderValue::from(id));
+    }
     // The access log takes the caller from the answer.
     response.extensions_mut().insert(principal);
     Ok(response)

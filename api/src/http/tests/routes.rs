@@ -149,6 +149,22 @@ async fn only_a_server_may_send() {
 }
 
 #[tokio::test]
+async fn a_probe_can_ask_whose_its_token_is_without_sending_a_batch() {
+    let setup = setup();
+    let ask = async |authorization: &str| {
+        setup.send("POST", "/api/v2/batches?doctor=token", &[("authorization", authorization)], "").await
+    };
+    let server = ask(&setup.bearer).await;
+    assert_eq!((server.status, server.header(zonepulse_wire::SERVER_HEADER)), (400, "1"));
+    assert!(server.problem()["type"].as_str().unwrap().starts_with("urn:zonepulse:problem:"));
+    let delivery = setup.app.central().ingest().delivery(zonepulse_model::ServerId::new(1), now_ms());
+    assert!(delivery.refused.is_none() && delivery.put_aside.is_none(), "{delivery:?}");
+    let user = ask(&setup.basic).await;
+    assert_eq!((user.status, user.header(zonepulse_wire::SERVER_HEADER)), (403, ""));
+    assert_eq!(ask("Bearer unknown").await.status, 401);
+}
+
+#[tokio::test]
 async fn what_is_not_called_a_batch_is_refused() {
     let setup = setup();
     let authorization = ("authorization", setup.bearer.as_str());
