@@ -254,6 +254,17 @@ fn a_service_is_sampled_at_the_socket_that_is_known_or_else_at_the_usual_one() {
 }
 
 #[test]
+fn a_version_is_asked_at_the_socket_that_is_sampled_unless_another_is_given() {
+    let components = |text: &str| read(&format!("server_id = 1\n{text}"), &[]).unwrap().components_to_report();
+    let usual = components("components.dns = \"nsd\"");
+    assert_eq!(usual.kea4_socket.as_deref(), Some(Path::new("/run/kea/kea4-ctrl-socket")));
+    assert_eq!(usual.dns.as_deref(), Some("nsd"));
+    let both =
+        components("components.kea6_socket = \"/run/a\"\nservices.kea6.socket = \"/run/b\"\nservices.kea4.enabled = false");
+    assert_eq!((both.kea4_socket, both.kea6_socket), (None, Some("/run/a".into())));
+}
+
+#[test]
 fn the_environment_overrides_the_file() {
     let config =
         read("server_id = 1\n[deliver.http]\ntoken = \"old\"", &[("ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN", "12345678")]).unwrap();

@@ -49,6 +49,7 @@ mod refusals;
 mod replays;
 mod restarts;
 mod secrets;
+mod services;
 mod setup;
 mod sql;
 mod states;
@@ -108,6 +109,7 @@ fn all() -> Vec<Trial> {
         exactly_once::trials(),
         encrypted::trials(),
         components::trials(),
+        services::trials(),
         compression::trials(),
         days::trials(),
         proxies::trials(),

@@ -48,8 +48,9 @@ pub enum Family {
 
 /// The metrics of a family.
 struct Metrics {
-    /// Prefix of the statistics of packets, and of allocation failures.
+    /// Prefix of Kea's statistics of packets.
     packets: &'static str,
+    /// Prefix of its statistics of allocation failures.
     failures: &'static str,
     received_per_s: &'static str,
     sent_per_s: &'static str,
@@ -185,7 +186,7 @@ impl Statistics {
         if let Some(place) = self.subnets.entry(subnet).or_default().get_mut(quantity as usize) {
             *place = value;
         }
-        // A subnet that was removed does not come back: none of those that remain is removed before it would be.
+        // The last one has enough others before it, so it cannot be among the lowest in the end.
         if self.subnets.len() > MAX_SUBNETS {
             self.subnets.pop_last();
         }

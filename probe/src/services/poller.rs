@@ -65,7 +65,7 @@ impl Poller {
             return Vec::new();
         };
         self.is_waiting = false;
-        self.tell(result.as_ref().map(drop).map_err(Clone::clone));
+        self.tell(result.as_ref().map(|_| ()).map_err(Clone::clone));
         match result {
             Ok(sample) => self.rates.follow(at, sample),
             Err(_) => {

@@ -47,7 +47,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::Absent => f.write_str("there is no such socket"),
-            Problem::Denied => f.write_str("no permission to connect; give the probe's user the group of the socket"),
+            Problem::Denied => f.write_str("no permission to connect; the probe's user needs write permission on the socket"),
             Problem::Other(what) => f.write_str(what),
         }
     }

@@ -17,8 +17,7 @@ const MAX_LABELS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     before: Option<(Instant, BTreeMap<Key, u64>)>,
-    /// The labels of each metric, in the order in which they appeared, so that one with a series of
-    /// its own keeps it.
+    /// The labels of each metric that have a series of their own, and keep it.
     labels: BTreeMap<Cow<'static, str>, BTreeSet<String>>,
 }
 
@@ -58,7 +57,7 @@ impl Rates {
                 continue;
             }
             let since = total.saturating_sub(before.get(key).copied().unwrap_or(0));
-            let label = if self.has_series(metric, label) { label } else { OTHER };
+            let label = if self.has_series(metric, label) { label.as_str() } else { OTHER };
             let sum = sums.entry((metric, label)).or_default();
             *sum = sum.saturating_add(since);
         }
@@ -152,7 +151,7 @@ mod tests {
         };
         let readings = follow(&[many(0, 1..MAX_LABELS + 1), many(10, 1..MAX_LABELS + 1), many(20, 0..MAX_LABELS + 6)]);
         assert_eq!(readings.len(), MAX_LABELS + 1);
-        // Two labels from 0 to 20 would give 4; five at the end and the one at the beginning give 12.
+        // Six labels went from 0 to 20, the others from 10 to 20.
         assert_eq!(readings.first(), Some(&rate("a_per_s", OTHER, 12.0)));
         assert_eq!(readings.get(1), Some(&rate("a_per_s", &label(1), 1.0)));
     }
