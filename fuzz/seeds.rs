@@ -1,8 +1,8 @@
 //! No target: given a capture, it writes first inputs of the targets into the folder
 //! that `FUZZ_SEEDS` names, a folder for each target: the file itself, its frames, its
 //! DNS messages, and the batches that a probe makes of them; what probe and central say in
-//! JSON; and what other services answer. Each message is compared with hickory's reading in passing, and the classes are counted on
-//! standard output.
+//! JSON; and what other services answer. Each message is compared with hickory's reading in
+//! passing, and the classes are counted on standard output.
 //!
 //! It is built as a target so that what targets need is built only once.
 
