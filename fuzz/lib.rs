@@ -9,10 +9,23 @@ pub mod differential;
 
 use zonepulse_dns::{MessageKind, RecordType, name};
 use zonepulse_probe::observe::{Addresses, Frame, Hit, Observer, Scope, Sink};
-use zonepulse_wire::Counter;
+use zonepulse_probe::services::Sample;
+use zonepulse_wire::{Counter, MAX_LABEL_BYTES, is_metric};
 
 /// LINKTYPE_RAW: the IP packet and nothing before it.
 pub const RAW: u32 = 101;
+
+/// Checks what must be true of any sample of a service.
+pub fn check_sample(sample: &Sample) {
+    assert!(sample.gauges.len() <= 1000, "{} present values", sample.gauges.len());
+    assert!(sample.counters.len() <= 4096, "{} counters", sample.counters.len());
+    let gauges = sample.gauges.iter().map(|gauge| (&gauge.metric, gauge.label.as_ref()));
+    let counters = sample.counters.keys().map(|(metric, label)| (metric, label.as_str()));
+    for (metric, label) in gauges.chain(counters) {
+        assert!(is_metric(metric) && label.len() <= MAX_LABEL_BYTES, "{metric} {label}");
+    }
+    assert!(sample.gauges.iter().all(|gauge| gauge.value >= 0.0), "{:?}", sample.gauges);
+}
 
 /// Port 53, any address.
 pub fn scope() -> Scope {

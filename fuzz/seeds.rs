@@ -1,8 +1,8 @@
 //! No target: given a capture, it writes first inputs of the targets into the folder
 //! that `FUZZ_SEEDS` names, a folder for each target: the file itself, its frames, its
-//! DNS messages, and the batches that a probe makes of them; and what probe and central say in
-//! JSON. Each message is compared with hickory's reading in passing, and the classes are counted on
-//! standard output.
+//! DNS messages, and the batches that a probe makes of them; what probe and central say in
+//! JSON; and what other services answer. Each message is compared with hickory's reading in
+//! passing, and the classes are counted on standard output.
 //!
 //! It is built as a target so that what targets need is built only once.
 
@@ -47,6 +47,7 @@ fuzz_target!(|capture: &[u8]| {
     seeds.frames(capture);
     seeds.metrics();
     seeds.json();
+    seeds.services();
     seeds.messages(capture);
     if let Some(frames) = capture.strip_prefix(DNSTAP_START) {
         seeds.add("dnstap", frames.to_vec());
@@ -155,6 +156,13 @@ impl Seeds {
         self.add("heartbeats", serde_json::to_vec(&heartbeat).expect("a heartbeat can be written"));
         self.add("settings", serde_json::to_vec(&settings).expect("settings can be written"));
         self.add("settings", serde_json::to_vec(&answer).expect("an answer can be written"));
+    }
+
+    /// Answers of Kea and Knot.
+    fn services(&mut self) {
+        self.add("kea", include_bytes!("../probe/tests/answers/kea4.json").to_vec());
+        self.add("kea", include_bytes!("../probe/tests/answers/kea6.json").to_vec());
+        self.add("knot", include_bytes!("../probe/tests/answers/knot.bin").to_vec());
     }
 
     /// An encoded batch, and its body.

@@ -10,6 +10,7 @@ mod fleet;
 pub mod pull;
 mod renamed;
 mod secrets;
+mod services;
 mod sources;
 mod system;
 mod times;
@@ -17,6 +18,7 @@ mod times;
 pub use argument::Argument;
 pub use fleet::{Central, Components, Metrics, Obedience};
 pub use pull::Pull;
+pub use services::{Service, Services, Socket, Sockets};
 pub use sources::{Counted, Dnstap, ServerAddresses};
 pub use system::{Monitoring, System};
 pub use times::Times;
@@ -56,6 +58,9 @@ static SCHEMA: Schema = Schema {
         "components.kea4_socket",
         "components.kea6_socket",
         "components.backup_pid_file",
+        "services.kea4.socket",
+        "services.kea6.socket",
+        "services.knot.socket",
     ],
     renamed: &renamed::TABLE,
 };
@@ -78,6 +83,8 @@ pub struct Config {
     pub dnstap: Dnstap,
     /// Sampling of the machine.
     pub system: System,
+    /// Statistics of other services on the machine, sampled with it.
+    pub services: Services,
     /// Which timestamps are plausible.
     pub times: Times,
     /// Memory limits.
@@ -245,6 +252,7 @@ impl Config {
         self.check_capture()?;
         self.check_sources()?;
         self.system.check()?;
+        self.services.check()?;
         self.times.bounds()?;
         let min_bytes = Budget::min_bytes(self.buffer_bytes());
         if self.memory.max_bytes < min_bytes {
@@ -371,6 +379,7 @@ impl Config {
         compare(self.capture == new.capture, "capture");
         compare(self.dnstap == new.dnstap, "dnstap");
         compare(self.system.batch_s == new.system.batch_s, "system.batch_s");
+        compare(self.services == new.services, "services");
         compare(self.times == new.times, "times");
         compare(self.memory == new.memory, "memory");
         compare(self.spool == new.spool, "spool");
@@ -393,6 +402,7 @@ impl Default for Config {
             capture: Capture::default(),
             dnstap: Dnstap::default(),
             system: System::default(),
+            services: Services::default(),
             times: Times::default(),
             memory: Memory::default(),
             spool: Spool::default(),

@@ -113,6 +113,11 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("system.interval_s", "3600", "not 3600"),
     ("system.batch_s", "0", "must be from 1 to 3600, not 0"),
     ("system.batch_s", "3601", "not 3601"),
+    ("services.interval_s", "0", "must divide 300"),
+    ("services.interval_s", "600", "not 600"),
+    ("services.kea4.socket", "\"kea\"", "must be an absolute path, not \"kea\""),
+    ("services.kea6.socket", "\"kea\"", "must be an absolute path, not \"kea\""),
+    ("services.knot.socket", "\"knot.sock\"", "must be an absolute path, not \"knot.sock\""),
     ("memory.max_bytes", "5", "must be 37748736 or more"),
     ("memory.max_bytes", "2000000000000000", "must be from 0 to 1125899906842624"),
     ("spool.dir", "\"\"", "is empty"),
@@ -181,6 +186,9 @@ const FREE: &[&str] = &[
     "pull.certificate_file",
     "pull.key_file",
     "components.ask_dns_version",
+    "services.kea4.enabled",
+    "services.kea6.enabled",
+    "services.knot.enabled",
 ];
 
 #[test]
@@ -228,6 +236,32 @@ fn capture_is_counted_unless_it_is_off_or_dnstap_is_asked_for() {
     assert_eq!(counted("dnstap.socket = \"/run/s\""), Counted::Capture);
     assert_eq!(counted("source = \"dnstap\"\ndnstap.listen = \"[::1]:6000\""), Counted::Dnstap);
     assert_eq!(counted("capture.enabled = false\ndnstap.socket = \"/run/s\""), Counted::Dnstap);
+}
+
+#[test]
+fn a_service_is_sampled_at_the_socket_that_is_known_or_else_at_the_usual_one() {
+    let sockets = |text: &str| read(&format!("server_id = 1\n{text}"), &[]).unwrap().service_sockets();
+    let socket = |path: &str, is_given| Some(Socket { path: path.into(), is_given });
+    let usual = sockets("");
+    assert_eq!(usual.kea4, socket("/run/kea/kea4-ctrl-socket", false));
+    assert_eq!(usual.kea6, socket("/run/kea/kea6-ctrl-socket", false));
+    assert_eq!(usual.knot, socket("/run/knot/knot.sock", false));
+    let known = "components.kea4_socket = \"/run/a\"\ncomponents.kea6_socket = \"/run/b\"\n";
+    assert_eq!(sockets(known), Sockets { kea4: socket("/run/a", true), kea6: socket("/run/b", true), ..usual.clone() });
+    assert_eq!(sockets(&format!("{known}services.kea4.socket = \"/run/c\"")).kea4, socket("/run/c", true));
+    assert_eq!(sockets(&format!("{known}services.kea4.enabled = false")).kea4, None);
+    assert_eq!(sockets("services.knot.enabled = false"), Sockets { knot: None, ..usual });
+}
+
+#[test]
+fn a_version_is_asked_at_the_socket_that_is_sampled_unless_another_is_given() {
+    let components = |text: &str| read(&format!("server_id = 1\n{text}"), &[]).unwrap().components_to_report();
+    let usual = components("components.dns = \"nsd\"");
+    assert_eq!(usual.kea4_socket.as_deref(), Some(Path::new("/run/kea/kea4-ctrl-socket")));
+    assert_eq!(usual.dns.as_deref(), Some("nsd"));
+    let both =
+        components("components.kea6_socket = \"/run/a\"\nservices.kea6.socket = \"/run/b\"\nservices.kea4.enabled = false");
+    assert_eq!((both.kea4_socket, both.kea6_socket), (None, Some("/run/a".into())));
 }
 
 #[test]
@@ -355,6 +389,9 @@ fn every_path_has_to_be_absolute() {
         ("components", "kea4_socket"),
         ("components", "kea6_socket"),
         ("components", "backup_pid_file"),
+        ("services.kea4", "socket"),
+        ("services.kea6", "socket"),
+        ("services.knot", "socket"),
     ] {
         let with = |path: &str| format!("server_id = 1\n[{section}]\n{key} = {path:?}\n");
         refused(&with("p1/x"), &format!("{section}.{key}: must be an absolute path, not \"p1/x\""));

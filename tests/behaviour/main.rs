@@ -50,6 +50,7 @@ mod refusals;
 mod replays;
 mod restarts;
 mod secrets;
+mod services;
 mod setup;
 mod sql;
 mod states;
@@ -110,6 +111,7 @@ fn all() -> Vec<Trial> {
         exactly_once::trials(),
         encrypted::trials(),
         components::trials(),
+        services::trials(),
         compression::trials(),
         days::trials(),
         proxies::trials(),

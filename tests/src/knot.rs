@@ -6,7 +6,7 @@ use super::{eventually, ports};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -121,10 +121,15 @@ impl Knot {
         self.server.terminate(Duration::from_secs(20));
     }
 
+    /// Its control socket.
+    pub fn control(&self) -> PathBuf {
+        self.folder.path().join("knot.sock")
+    }
+
     /// Its own counters: `mod-stats.response-code[NOERROR]` and so on.
     pub fn statistics(&self) -> BTreeMap<String, u64> {
         let mut control = Command::new("/usr/sbin/knotc");
-        control.arg("-s").arg(self.folder.path().join("knot.sock")).arg("stats");
+        control.arg("-s").arg(self.control()).arg("stats");
         let text = succeed(&mut control, Duration::from_secs(10));
         text.lines()
             .filter_map(|line| line.split_once(" = "))

@@ -9,6 +9,7 @@ pub mod browser;
 pub mod capture;
 pub mod central;
 pub mod certificates;
+pub mod dhcp;
 pub mod disk;
 pub mod dnsperf;
 pub mod false_clock;

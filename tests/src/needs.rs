@@ -84,6 +84,16 @@ pub fn kea() -> Result<(), String> {
     if Path::new("/usr/sbin/kea-dhcp4").exists() { Ok(()) } else { Err("there is no Kea: install kea-dhcp4-server".to_owned()) }
 }
 
+/// The same for IPv6.
+pub fn kea6() -> Result<(), String> {
+    if Path::new("/usr/sbin/kea-dhcp6").exists() { Ok(()) } else { Err("there is no Kea: install kea-dhcp6-server".to_owned()) }
+}
+
+/// A DHCP server, and a network of its own.
+pub fn kea_and_root() -> Result<MutexGuard<'static, ()>, String> {
+    kea().and_then(|()| root())
+}
+
 /// A browser, and what drives it.
 pub fn browser() -> Result<(), String> {
     if Path::new(super::browser::PROGRAM).exists() {

@@ -5,7 +5,8 @@
 //! * *capture* reads the device and closes batches (`listen.rs`);
 //! * *dnstap* does the same with messages that servers report (`tap.rs`); if both run, the
 //!   configuration says which one is counted, and the other is compared with it (`comparison.rs`);
-//! * *system* samples the machine (`machine.rs`);
+//! * *system* samples the machine (`machine.rs`), and with the help of *kea4*, *kea6* and *knot* the
+//!   services on it ([`crate::services`]);
 //! * *spool* writes batches to disk. A bounded queue precedes it, which discards the oldest batch
 //!   if the disk cannot keep up and records the loss;
 //! * the caller's thread delivers, sends a heartbeat every 30 s ([`crate::heartbeat`]), answers a
@@ -235,7 +236,8 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
     fn start_machine(&self, producer: Producer) -> Result<Worker, Error> {
         let (server_id, batch_s) = (self.config.server_id, self.config.system.batch_s);
         let (outlet, orders, bounds) = (self.counted(producer), self.orders.clone(), self.config.bounds());
-        let machine = Machine { server_id, batch_s, outlet, orders, bounds };
+        let (sockets, services_interval_s) = (self.config.service_sockets(), self.config.services.interval_s);
+        let machine = Machine { server_id, batch_s, sockets, services_interval_s, outlet, orders, bounds };
         Worker::start("system", move || machine.run())
     }
 
@@ -246,7 +248,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
     fn start_company(&self, counts: &Arc<Counts>) -> Company {
         let (tell, told) = mpsc::channel(4);
         let (spool, status, config) = (&self.spool, &self.status, &self.config);
-        let reporter = Arc::new(Reporter::new(config.components.clone(), spool.clone(), status.clone()));
+        let reporter = Arc::new(Reporter::new(config.components_to_report(), spool.clone(), status.clone()));
         let mut tasks = tokio::task::JoinSet::new();
         if config.central.heartbeat {
             tasks.spawn(heartbeat::run(reporter.clone(), self.in_force.subscribe(), tell.clone()));

@@ -1,9 +1,10 @@
 //! Collects the readings of several slots into batches.
 
 use super::Reading;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use zonepulse_model::{Identity, ServerId};
-use zonepulse_wire::{MAX_LABEL_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch};
+use zonepulse_wire::{MAX_LABEL_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, MAX_VALUE, Series, SystemBatch};
 
 /// Fills batches one by one. A batch ends at a multiple of its length on the clock, so that the
 /// batches of all probes are aligned.
@@ -21,7 +22,7 @@ struct Open {
     slots: u32,
     /// Maximum number of series in a batch.
     max_series: usize,
-    series: BTreeMap<(&'static str, String), Vec<Option<f64>>>,
+    series: BTreeMap<(Cow<'static, str>, String), Vec<Option<f64>>>,
 }
 
 impl Gather {
@@ -45,7 +46,7 @@ impl Gather {
 
     /// Adds the slot that began at `start_s`, Unix seconds, a multiple of the interval. Returns a
     /// batch that this slot completes, preceded by one that it does not belong to.
-    pub fn add(&mut self, start_s: u64, readings: &[Reading]) -> [Option<SystemBatch>; 2] {
+    pub fn add<'a>(&mut self, start_s: u64, readings: impl IntoIterator<Item = &'a Reading>) -> [Option<SystemBatch>; 2] {
         let interval_s = u64::from(self.interval_s);
         let max_slots = (self.batch_s / self.interval_s).clamp(1, MAX_SLOTS);
         let window_s = interval_s * u64::from(max_slots);
@@ -70,21 +71,22 @@ impl Gather {
         self.identity.seq += 1;
         let series = series.into_iter().map(|((metric, label), mut values)| {
             values.resize(slots as usize, None);
-            Series { metric: metric.to_owned(), label, values }
+            Series { metric: metric.into_owned(), label, values }
         });
         Some(SystemBatch { identity, start_s, interval_s: self.interval_s, slots, evicted: None, series: series.collect() })
     }
 }
 
 impl Open {
-    fn add(&mut self, start_s: u64, interval_s: u64, readings: &[Reading]) {
+    fn add<'a>(&mut self, start_s: u64, interval_s: u64, readings: impl IntoIterator<Item = &'a Reading>) {
         let slot = (start_s - self.start_s) / interval_s;
         self.slots = u32::try_from(slot + 1).unwrap_or(MAX_SLOTS);
         for Reading { metric, label, value } in readings {
-            if label.len() > MAX_LABEL_BYTES || !value.is_finite() {
+            // A single value that is not allowed would make the batch invalid.
+            if label.len() > MAX_LABEL_BYTES || value.is_nan() || value.abs() > MAX_VALUE {
                 continue;
             }
-            let key = (*metric, label.clone().into_owned());
+            let key = (metric.clone(), label.clone().into_owned());
             if self.series.len() >= self.max_series && !self.series.contains_key(&key) {
                 continue;
             }
@@ -100,10 +102,9 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::Cow;
 
     fn reading(metric: &'static str, label: &'static str, value: f64) -> Reading {
-        Reading { metric, label: Cow::Borrowed(label), value }
+        Reading { metric: Cow::Borrowed(metric), label: Cow::Borrowed(label), value }
     }
 
     /// Start, slots and the values of `load_1m`.
@@ -165,10 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn values_that_no_batch_may_have_are_left_out() {
+        let mut gather = Gather::new(7, 1, 60, 5);
+        let values = [("a", f64::NAN), ("b", f64::INFINITY), ("c", 1e31), ("d", -1e31), ("e", 1e30)];
+        gather.add(600, &values.map(|(metric, value)| reading(metric, "", value)));
+        let batch = gather.take().unwrap();
+        assert_eq!(batch.series.iter().map(|series| series.metric.as_str()).collect::<Vec<_>>(), ["e"]);
+        assert!(batch.encode().is_ok());
+    }
+
+    #[test]
     fn series_are_bounded() {
         let mut gather = Gather::new(7, 1, 60, 5);
         let readings: Vec<_> = (0..MAX_SERIES + 9)
-            .map(|label| Reading { metric: "disk_free_bytes", label: Cow::Owned(format!("/{label}")), value: 1.0 })
+            .map(|label| Reading { metric: Cow::Borrowed("disk_free_bytes"), label: Cow::Owned(format!("/{label}")), value: 1.0 })
             .collect();
         gather.add(600, &readings);
         let batch = gather.take().unwrap();

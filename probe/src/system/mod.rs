@@ -18,6 +18,9 @@
 //! | `processes`, `uptime_s` | | `/proc`, sysinfo |
 //! | `probe_cpu_percent`, `probe_memory_bytes` | | getrusage(2), `/proc/self/statm` |
 //!
+//! Statistics of other services join them ([`crate::services`]). `docs/METRICS.md` lists all metrics
+//! for users.
+//!
 //! sysinfo is used where it has the value at reasonable cost; `/proc` for what it lacks (processor
 //! time by kind, used space, sockets) or reads at the cost of a dozen files per device (networks).
 //! `probe_cpu_percent` is relative to one core, other percentages to what the label names. Values

@@ -13,8 +13,8 @@ use sysinfo::{MemoryRefreshKind, System};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The metric's name.
-    pub metric: &'static str,
-    /// Core, mount, device or state; empty if there is only one series of the metric.
+    pub metric: Cow<'static, str>,
+    /// Core, mount, device, state or the like; empty if there is only one series of the metric.
     pub label: Cow<'static, str>,
     /// The rounded value.
     pub value: f64,
@@ -140,11 +140,11 @@ impl Sampler {
     }
 
     fn push(&mut self, metric: &'static str, value: f64) {
-        self.readings.push(Reading { metric, label: Cow::Borrowed(""), value });
+        self.readings.push(Reading { metric: Cow::Borrowed(metric), label: Cow::Borrowed(""), value });
     }
 
     fn label(&mut self, metric: &'static str, label: &str, value: f64) {
-        self.readings.push(Reading { metric, label: Cow::Owned(label.to_owned()), value });
+        self.readings.push(Reading { metric: Cow::Borrowed(metric), label: Cow::Owned(label.to_owned()), value });
     }
 }
 

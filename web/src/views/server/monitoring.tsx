@@ -4,7 +4,7 @@ import { list, malformed, send } from "../../api";
 import { useQuery } from "../../query";
 import { oneOf } from "../../route";
 import { bytes, measure } from "../../text";
-import type { DnsRate, SystemBucket } from "../../types";
+import type { DnsRate, SystemBucket, SystemMetric } from "../../types";
 import { Card, Empty, Filters, FilterSelect, intervalOf, Loaded, Range, rangeOf, stepOf } from "../../ui";
 import type { TimeRange } from "../../ui";
 import { Chart, type ChartSeries } from "../../ui/chart";
@@ -121,6 +121,8 @@ interface Figure {
   draw: (grid: Grid) => ChartSeries[] | string;
   /** Ticks at powers of two. */
   binary?: boolean;
+  /** Whether there is no chart at all without data. */
+  optional?: boolean;
 }
 
 const percent = (value: number): string => `${measure(value)}%`;
@@ -320,6 +322,66 @@ const FIGURES: readonly Figure[] = [
   },
 ];
 
+/** Metrics of the machine that no chart needs. */
+const UNCHARTED = ["disk_free_bytes", "memory_available_bytes", "uptime_s"];
+const KNOWN = new Set([...FIGURES.flatMap(({ metrics }) => metrics), ...UNCHARTED]);
+
+const UNITS: readonly (readonly [string, (value: number) => string])[] = [
+  ["_bytes_per_s", perSecond],
+  ["_bytes", bytes],
+  ["_percent", percent],
+  ["_per_s", (value) => `${measure(value)}/s`],
+];
+
+const ACRONYMS: Record<string, string> = { edns: "EDNS", nodata: "NODATA", rrl: "RRL", xdp: "XDP" };
+const SERVICES: Record<string, string> = { dhcp4: "DHCPv4: ", dhcp6: "DHCPv6: ", knot: "Knot DNS: " };
+
+/** A chart of a metric that this page knows nothing of but its name, which ends in the unit. */
+export function figureOf(metric: string): Figure {
+  const [unit, format] = UNITS.find(([ending]) => metric.endsWith(ending)) ?? ["", measure];
+  const [first = "", ...rest] = metric
+    .replace(/_(bytes|percent|per_s)$/, "")
+    .split("_")
+    .map((word) => (Object.hasOwn(ACRONYMS, word) ? (ACRONYMS[word] ?? word) : word));
+  const service = Object.hasOwn(SERVICES, first) ? SERVICES[first] : undefined;
+  const words = service === undefined ? [first, ...rest].join(" ") : rest.join(" ");
+  const title = `${service ?? ""}${words.charAt(0).toUpperCase()}${words.slice(1)}`;
+  return {
+    id: metric,
+    title,
+    metrics: [metric],
+    format,
+    binary: unit.startsWith("_bytes"),
+    optional: true,
+    draw: (grid) =>
+      foremost(
+        grid.labels(metric).flatMap((label) => grid.series(label === "" ? title : label, metric, label)),
+      ),
+  };
+}
+
+/** Charts of all other metrics that the server has, such as those of services. */
+function OtherCharts({ span, name }: { span: Span; name: string }) {
+  const query = useQuery("system metrics", (signal) =>
+    list<SystemMetric>("monitoring/system/metrics", { limit: 100_000 }, signal),
+  );
+  if (query.data === undefined)
+    return query.error === undefined ? null : (
+      <Card>
+        <h2>Other metrics</h2>
+        <Loaded query={query}>{() => null}</Loaded>
+      </Card>
+    );
+  const others = new Set(query.data.rows.map(({ metric }) => metric).filter((metric) => !KNOWN.has(metric)));
+  return (
+    <>
+      {[...others].sort().map((metric) => (
+        <SystemChart key={metric} figure={figureOf(metric)} span={span} name={name} />
+      ))}
+    </>
+  );
+}
+
 function SystemChart({ figure, span, name }: { figure: Figure; span: Span; name: string }) {
   const { server, step, range, statistic } = span;
   const key = `${SYSTEM} ${server} ${figure.id} ${step} ${range.key} ${statistic}`;
@@ -344,6 +406,7 @@ function SystemChart({ figure, span, name }: { figure: Figure; span: Span; name:
       ? { times: grid.times, series: [], remark: drawn }
       : { times: grid.times, series: drawn };
   });
+  if (figure.optional && !query.error && (query.data?.series.length ?? 0) === 0) return null;
   return (
     <Card>
       {query.data === undefined && <h2>{figure.title}</h2>}
@@ -553,6 +616,7 @@ export function Monitoring({ server, name, params }: PartProps) {
             {FIGURES.map((figure) => (
               <SystemChart key={figure.id} figure={figure} span={span} name={file} />
             ))}
+            <OtherCharts span={span} name={file} />
           </div>
         </>
       )}
