@@ -53,7 +53,7 @@ build_libpcap() {
   chmod +x "$folder/cc"
   source=$folder/libpcap
   mkdir "$source"
-  tar -xf "$folder"/libpcap_*.orig.tar.* --strip-components=1 -C "$source"
+  tar -xf "$folder"/libpcap_*.orig.tar.?z --strip-components=1 -C "$source"
   cp "$source/VERSION" "$folder/version"
   # Only what Linux itself offers; the probe captures from network devices.
   (cd "$source" && ./configure --host="$musl" CC="$folder/cc" CFLAGS=-O2 --with-pcap=linux --disable-shared \
