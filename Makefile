@@ -1,7 +1,7 @@
 # The project's commands. Each installs the packages that it needs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-api test-crash test-attack test-cut test-differential test-zones bench bench-probe bench-store bench-growth bench-zones recall fuzz lint screenshots clean-run
+.PHONY: help run build test test-api test-crash test-attack test-cut test-differential test-zones test-package package static-probe bench bench-probe bench-store bench-growth bench-zones recall fuzz lint screenshots clean-run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,15 @@ test-zones: ## compare a million lookups and transferred records, and 1,000 remo
 	@ZONEPULSE_TESTS_REMOVALS=1000 scripts/test.sh answers_change_as_predicted
 	@ZONEPULSE_TESTS_VERDICT_RECORDS=50000 scripts/test.sh verdicts_on_a_large_zone
 	@ZONEPULSE_TESTS_VERDICT_RECORDS=50000 ZONEPULSE_TESTS_FLOOD_NAMES=400000 scripts/test.sh names_folded_in_a_flood
+
+package: ## build deb and rpm packages of both programs, and the probe as a static file, into target/packages
+	@scripts/package.sh
+
+static-probe: ## build the probe as a static file, for ARCHITECTURES ("x86_64 aarch64"; this machine's)
+	@scripts/static-probe.sh $(ARCHITECTURES)
+
+test-package: ## install, upgrade and remove the packages in systems made for that; run the commands of docs/INSTALL.md (root)
+	@scripts/test-package.sh
 
 bench: ## benchmark the real programs and write a report (docs/BENCHMARKS.md has the figures)
 	@scripts/bench.sh
