@@ -38,9 +38,54 @@ export function onSessionEnd(action: () => void): void {
   ended.add(action);
 }
 
+const left = new Set<() => void>();
+/**
+ * Runs when somebody signs out, or another user signs in. What was being typed is kept when the session expires, so that the
+ * same user goes on with it.
+ */
+export function onUserLeft(action: () => void): void {
+  left.add(action);
+}
+
+const LAST_USER = "zonepulse.user";
+
+/** Who was signed in last in this tab, also before a reload. */
+let lastUser = ((): string | undefined => {
+  try {
+    return sessionStorage.getItem(LAST_USER) ?? undefined;
+  } catch {
+    return undefined;
+  }
+})();
+
+/** Texts in the storage of this tab that begin so are one user's. */
+export const DRAFTS = "zonepulse.draft.";
+
+function leave(): void {
+  for (const action of left) action();
+  try {
+    // Also of views that have not been loaded.
+    for (const name of Object.keys(sessionStorage))
+      if (name.startsWith(DRAFTS)) sessionStorage.removeItem(name);
+  } catch {
+    // Without a storage there is nothing to forget.
+  }
+}
+
+function become(user: string): void {
+  if (lastUser !== user) leave();
+  lastUser = user;
+  try {
+    sessionStorage.setItem(LAST_USER, user);
+  } catch {
+    // Storage may be forbidden; then nothing is kept over a reload either.
+  }
+}
+
 function end(expired: boolean): void {
   bindSession("", lost);
   for (const action of ended) action();
+  if (!expired) leave();
   session.value = { is: "out", expired };
 }
 
@@ -59,6 +104,7 @@ function begin(value: unknown): void {
   const made = value as unknown as Session;
   const before = session.value;
   if (before.is === "in" && before.session.user !== made.user) for (const action of ended) action();
+  become(made.user);
   bindSession(made.csrf_token ?? "", lost, renew);
   session.value = { is: "in", session: made };
 }

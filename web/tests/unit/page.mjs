@@ -9,7 +9,14 @@ const SOURCE = new URL("../../src/", import.meta.url).pathname;
 export function browser(hash = "") {
   const listeners = new Map();
   const location = { origin: "http://central.test", hash };
-  const kept = new Map();
+  const storage = () => {
+    const kept = {};
+    return Object.defineProperties(kept, {
+      getItem: { value: (name) => kept[name] ?? null },
+      setItem: { value: (name, value) => (kept[name] = String(value)) },
+      removeItem: { value: (name) => delete kept[name] },
+    });
+  };
   Object.assign(globalThis, {
     location,
     addEventListener: (name, action) => listeners.set(name, action),
@@ -19,10 +26,8 @@ export function browser(hash = "") {
         location.hash = address;
       },
     },
-    localStorage: {
-      getItem: (name) => kept.get(name) ?? null,
-      setItem: (name, value) => kept.set(name, value),
-    },
+    localStorage: storage(),
+    sessionStorage: storage(),
     matchMedia: () => ({ matches: false, addEventListener: () => {} }),
     document: { hidden: false, documentElement: { dataset: {} } },
   });

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { get, send } from "../../api";
 import { useChange, useQuery } from "../../query";
-import { may, onSessionEnd } from "../../session";
+import { may, onUserLeft } from "../../session";
 import { plural, visible } from "../../text";
 import type { GlobalAnswer, ServerDetail } from "../../types";
 import { Button, Card, CheckField, Confirm, Failure, Loaded, Notice, TextField, toast } from "../../ui";
@@ -25,9 +25,9 @@ import {
 } from "../servers/settings";
 import type { PartProps } from "./view";
 
-/** By server: so that looking at another part loses nothing. */
+/** By server: so that neither looking at another part nor signing in again loses anything. */
 const drafts = signal<ReadonlyMap<number, Draft>>(new Map());
-onSessionEnd(() => {
+onUserLeft(() => {
   drafts.value = new Map();
 });
 

@@ -1,6 +1,7 @@
 // Adds a zone: from a file that is dropped here, a file on the central's disk, or a transfer.
 import { useState } from "preact/hooks";
 import { ApiError, list, send } from "../../api";
+import { useDraft } from "../../draft";
 import { useChange, useQuery } from "../../query";
 import { go, href } from "../../route";
 import { plural } from "../../text";
@@ -38,8 +39,8 @@ async function addAndUpload(body: NewZone, file: File): Promise<Added> {
 /** `first` shows the command line at once. */
 export function AddZone({ source, first = false }: { source: SourceKind; first?: boolean }) {
   const [file, setFile] = useState<File>();
-  const [apex, setApex] = useState("");
-  const [draft, setDraft] = useState(draftOf());
+  const [apex, setApex] = useDraft("zone apex", "");
+  const [draft, setDraft] = useDraft("zone", draftOf());
   const [tried, setTried] = useState(false);
   const zones = useQuery("zones", (signal) => list<Zone>(CALL, { limit: 10_000 }, signal));
   const change = useChange(

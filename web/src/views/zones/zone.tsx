@@ -1,6 +1,7 @@
 // One zone: how it is, its records, its settings.
 import { useState } from "preact/hooks";
 import { get, list, send } from "../../api";
+import { useDraft } from "../../draft";
 import { useChange, useQuery } from "../../query";
 import { flag, go, href, hrefWith, oneOf, text } from "../../route";
 import { may } from "../../session";
@@ -328,10 +329,11 @@ function Records({ zone, params }: { zone: ZoneEntry; params: URLSearchParams })
 }
 
 function Settings({ zone }: { zone: Zone }) {
-  const [source, setSource] = useState<SourceKind>(
+  const [source, setSource] = useDraft<SourceKind>(
+    `zone source ${zone.zone_id}`,
     zone.source === "file" || zone.source === "transfer" ? zone.source : "upload",
   );
-  const [draft, setDraft] = useState(draftOf(zone));
+  const [draft, setDraft] = useDraft(`zone ${zone.zone_id}`, draftOf(zone));
   const [tried, setTried] = useState(false);
   const change = useChange(
     () => send<ZoneEntry>("PATCH", `${CALL}/${zone.zone_id}`, bodyOf(draft, source)),
