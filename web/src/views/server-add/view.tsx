@@ -1,6 +1,7 @@
 // A new server in five steps, then the command for its node.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { hostFault, urlFault } from "../../address";
 import { get, list, send } from "../../api";
 import { useChange, useQuery } from "../../query";
 import { go, href, number, oneOf } from "../../route";
@@ -29,7 +30,6 @@ import {
   type Draft,
   faultAt,
   type Faults,
-  hostFault,
   labelOf,
   messageOf,
   settingChanges,
@@ -37,7 +37,6 @@ import {
   SettingRows,
   type SettingName,
   shownValue,
-  urlFault,
 } from "../servers/settings";
 import { change, created, draft as kept } from "./draft";
 

@@ -1,6 +1,7 @@
 // The settings of a server. Only what was touched is sent.
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
+import { hostFault, urlFault } from "../../address";
 import { get, send } from "../../api";
 import { useChange, useQuery } from "../../query";
 import { may, onUserLeft } from "../../session";
@@ -14,14 +15,12 @@ import {
   type Draft,
   faultAt,
   type Faults,
-  hostFault,
   messageOf,
   settingChanges,
   settingFaults,
   settingLosses,
   SettingRows,
   type SettingName,
-  urlFault,
 } from "../servers/settings";
 import type { PartProps } from "./view";
 

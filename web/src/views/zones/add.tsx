@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { ApiError, list, send } from "../../api";
 import { useDraft } from "../../draft";
+import { apexFault, apexOf } from "../../names";
 import { useChange, useQuery } from "../../query";
 import { go, href } from "../../route";
 import { plural } from "../../text";
@@ -10,7 +11,7 @@ import { Button, Failure, FileDrop, LinkButton, TextField, toast } from "../../u
 import { Commands } from "./commands";
 import { bodyOf, DiskFields, draftOf, fieldOf, problemsOf, ServingFields, TransferFields } from "./form";
 import { ImportFailure } from "./import";
-import { apexIn, apexOf, apexOfName, CALL, upload, type Zone } from "./zones";
+import { apexIn, apexOfName, CALL, upload, type Zone } from "./zones";
 
 export const SOURCES: readonly (readonly [SourceKind, string])[] = [
   ["upload", "Upload a file"],
@@ -114,8 +115,9 @@ export function AddZone({ source, first = false }: { source: SourceKind; first?:
         value={apex}
         onValue={setApex}
         error={
-          tried && zone === undefined
-            ? "Enter the name of the zone."
+          // An empty field is no fault before something was sent.
+          (tried || apex.trim() !== "") && zone === undefined
+            ? apexFault(apex)
             : there
               ? "Zonepulse has this zone already."
               : undefined
