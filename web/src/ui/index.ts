@@ -12,7 +12,7 @@ export { CheckField, Field, SelectField, TextField } from "./field";
 export { FilterField, Filters, FilterSelect } from "./filter";
 export { Icon, type IconName } from "./icons";
 export { Menu, type MenuItem } from "./menu";
-export { DnsName, Foreign, Time } from "./name";
+export { DnsName, Foreign, Reason, Time } from "./name";
 export { Page } from "./page";
 export { Range, intervalOf, rangeOf, stepOf, zoomTo, type TimeRange } from "./range";
 export { RecordLink } from "./record";

@@ -17,6 +17,7 @@ import {
   LinkButton,
   Loaded,
   Page,
+  Reason,
   RecordLink,
   SelectField,
   tableState,
@@ -69,7 +70,7 @@ const Why = ({ row }: { row: VerdictRow }) => (
   <div class="delete-why">
     {reasonsOf(row.reasons).own.map((sentence) => (
       <p key={sentence}>
-        <Foreign text={sentence} />
+        <Reason text={sentence} />
       </p>
     ))}
   </div>

@@ -5,7 +5,7 @@ import { useDraft } from "../../draft";
 import { useChange } from "../../query";
 import { change, go, href, segment } from "../../route";
 import { session, signIn } from "../../session";
-import { visible } from "../../text";
+import { reason, visible } from "../../text";
 import type { NewToken, TokenAnswer, TokenBody, UserAnswer, UserBody, UserChange } from "../../types";
 import {
   Button,
@@ -44,7 +44,7 @@ export function Refused({ error, fields = [] }: { error: ApiError | undefined; f
   return (
     <div role="alert">
       <Notice tone="bad">
-        {visible(error.message)} {error.trouble === "conflict" ? "" : error.advice}
+        {reason(error.message)} {error.trouble === "conflict" ? "" : error.advice}
       </Notice>
     </div>
   );
