@@ -11,6 +11,7 @@ export { Empty, Failure, Loaded, Loading, Notice } from "./feedback";
 export { CheckField, Field, SelectField, TextField } from "./field";
 export { FilterField, Filters, FilterSelect } from "./filter";
 export { Icon, type IconName } from "./icons";
+export { type Invalid, invalidChoice, InvalidNotice } from "./invalid";
 export { Menu, type MenuItem } from "./menu";
 export { DnsName, Foreign, Reason, Time } from "./name";
 export { Page } from "./page";

@@ -14,6 +14,8 @@ import {
   Filters,
   FilterSelect,
   Foreign,
+  invalidChoice,
+  InvalidNotice,
   LinkButton,
   Loaded,
   Page,
@@ -219,6 +221,21 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
         />
         <FilterSelect name="window" label="Not used for" choices={windows} />
       </Filters>
+      <InvalidNotice
+        values={[
+          ...(text(params, "window") === "" || windowLength(text(params, "window")) !== undefined
+            ? []
+            : [{ what: "window", value: text(params, "window"), instead: "90 days" }]),
+          ...listParam(params, "verdict")
+            .filter((each) => !isVerdict(each))
+            .map((value) => ({
+              what: "verdict",
+              value,
+              instead: verdicts.length > 0 ? "the other verdicts" : "all verdicts",
+            })),
+          ...invalidChoice(params, "order", ["quiet", "zone"], "order", "the longest quiet first"),
+        ]}
+      />
       <Tiles query={counts} />
       <Evidence zones={concerned} window={window} brief={filtered} />
       {zone === "" && zones.length > 1 && !filtered && (

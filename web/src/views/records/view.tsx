@@ -14,6 +14,8 @@ import {
   Figures,
   FilterField,
   Filters,
+  invalidChoice,
+  InvalidNotice,
   FilterSelect,
   LinkButton,
   Notice,
@@ -25,7 +27,7 @@ import {
 import { Incomplete, observedShare, observedText } from "../health/incomplete";
 import { summaries } from "../health/ledger";
 import type { ViewProps } from "../index";
-import { absolute, ACCESS_PARAMS, AccessFilter, accessOf, accessWords } from "./access";
+import { absolute, ACCESS_PARAMS, AccessFilter, accessOf, accessWords, invalidAccess } from "./access";
 import { type Extras, extrasOf, keyOf } from "./extras";
 import { patternsOf, totalsSql } from "./patterns";
 import { When } from "./when";
@@ -372,6 +374,19 @@ export default function View({ params }: ViewProps) {
         {!limited && <AccessFilter params={params} />}
         {!outside && <FilterField name="resource" label="Resource id" placeholder="a number" />}
       </Filters>
+      <InvalidNotice
+        values={[
+          ...invalidChoice(params, "range", Object.keys(COUNTED), "range", "queries of all time"),
+          ...invalidChoice(
+            params,
+            "names",
+            ["existing", "missing", "all"],
+            "choice of names",
+            "the usual one",
+          ),
+          ...(limited ? [] : invalidAccess(params)),
+        ]}
+      />
       <Figures>
         <Figure
           label={words === "" ? "Records" : `Records ${words}`}
