@@ -232,7 +232,7 @@ export function Evidence({
           },
           {
             id: "share",
-            title: "Observed",
+            title: "Observed of the whole window",
             cell: ({ share }) => <State tone={share >= 1 ? "good" : "warn"}>{floored(share)}</State>,
           },
           {

@@ -106,7 +106,7 @@ const COLUMNS: Column<Row>[] = [
   })),
   {
     id: "observed",
-    title: "Observed",
+    title: "Observed of the whole window",
     numeric: true,
     cell: ({ verdicts }) =>
       verdicts?.observed === null || verdicts === undefined ? (

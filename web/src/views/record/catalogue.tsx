@@ -50,7 +50,7 @@ function Verdict({ row }: { row: VerdictRow }) {
         <dt>Observed</dt>
         <dd>
           {row.observed_share < 1 && row.observed_share > 0.9994 ? "99.9%" : share(row.observed_share)} of the
-          window
+          whole window
         </dd>
       </dl>
     </div>

@@ -28,6 +28,7 @@ import { Incomplete, observedShare, observedText } from "../health/incomplete";
 import { summaries } from "../health/ledger";
 import type { ViewProps } from "../index";
 import { absolute, ACCESS_PARAMS, AccessFilter, accessOf, accessWords, invalidAccess } from "./access";
+import { servingServers } from "../record/serving";
 import { type Extras, extrasOf, keyOf } from "./extras";
 import { patternsOf, totalsSql } from "./patterns";
 import { When } from "./when";
@@ -233,7 +234,9 @@ export default function View({ params }: ViewProps) {
   const servers = useQuery("servers", (signal) => list<ServerEntry>("servers", {}, signal), {
     refreshes: false,
   });
-  const zones = useQuery("zones", (signal) => list<ZoneEntry>("zones", {}, signal), { refreshes: false });
+  const zones = useQuery("zones", (signal) => list<ZoneEntry>("zones", { limit: 10_000 }, signal), {
+    refreshes: false,
+  });
 
   const selected = {
     hosts,
@@ -291,9 +294,11 @@ export default function View({ params }: ViewProps) {
       signal,
     ),
   );
-  const contributing = (servers.data?.rows ?? []).filter(
-    (each) => server === "" || String(each.server_id) === server,
-  );
+  const serving =
+    zone === "" || outside
+      ? (servers.data?.rows ?? [])
+      : servingServers(zone, zones.data?.rows ?? [], servers.data?.rows ?? []);
+  const contributing = serving.filter((each) => server === "" || String(each.server_id) === server);
   const observed =
     ledger.data && !ledger.stale ? summaries(ledger.data.rows, contributing, Date.now()) : undefined;
 
@@ -433,7 +438,11 @@ export default function View({ params }: ViewProps) {
               "…"
             )
           }
-          note={<a href={href("health")}>Health</a>}
+          note={
+            <>
+              servers count from when they were added · <a href={href("health")}>Health</a>
+            </>
+          }
         />
       </Figures>
       {observed && (
