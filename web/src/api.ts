@@ -1,4 +1,5 @@
 // The only way to the server: the public API.
+import { withRightTitles } from "./rights";
 import type { Problem } from "./types";
 
 export type Params = Record<
@@ -99,7 +100,8 @@ export async function problemOf(response: Response): Promise<ApiError> {
   }
   const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
   const parameter = text(body.parameter) ?? null;
-  const detail = text(body.detail) ?? body.title;
+  const said = text(body.detail) ?? body.title;
+  const detail = trouble === "forbidden" ? withRightTitles(said) : said;
   return new ApiError(
     trouble,
     body.title,

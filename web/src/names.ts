@@ -1,4 +1,5 @@
 // Names of the DNS as they are typed.
+import { ApiError } from "./api";
 
 /** The label as it is in the DNS: punycode for what is not ASCII. Undefined if it cannot be one. */
 function asciiLabel(label: string): string | undefined {
@@ -18,7 +19,8 @@ export const asciiName = (name: string): string =>
     ? name
     : name
         .split(/[.\u3002\uff0e\uff61]/)
-        .map((label) => (isAscii(label) ? label : (asciiLabel(label) ?? label)))
+        // A star stands for what is not known, so that such a label has no punycode.
+        .map((label) => (isAscii(label) || label.includes("*") ? label : (asciiLabel(label) ?? label)))
         .join(".");
 
 /** What is wrong with the name of a zone; undefined if nothing is. */
@@ -42,3 +44,23 @@ export function apexFault(typed: string): string | undefined {
 /** `example.com.` from `Example.com`; undefined if it cannot be a zone's name. */
 export const apexOf = (typed: string): string | undefined =>
   apexFault(typed) === undefined ? `${asciiName(typed.trim()).replace(/\.$/, "").toLowerCase()}.` : undefined;
+
+/** What is wrong with a filter for names; undefined if nothing is. */
+export const nameFilterFault = (typed: string): string | undefined =>
+  isAscii(asciiName(typed))
+    ? undefined
+    : "A part of a label with letters beyond ASCII cannot be searched for, because the DNS has such labels in another form (punycode). Enter whole labels, such as bücher or *.bücher.example.";
+
+/** What is wrong with a filter for numbers of records; undefined if nothing is. */
+export const idFilterFault = (typed: string, field: string): string | undefined =>
+  typed === "" || /^\d{1,15}$/.test(typed)
+    ? undefined
+    : `${field} is a whole number. 0 stands for records that are in no zone.`;
+
+/** What a view shows in place of rows when a filter of its own cannot be used. */
+export function filterError(...faults: (string | undefined)[]): ApiError | undefined {
+  const [fault] = faults.filter((each) => each !== undefined);
+  return fault === undefined
+    ? undefined
+    : new ApiError("invalid", "A filter cannot be used", fault, "Correct it, or clear the filters.");
+}

@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "./api";
 import { CLOCKS, clock, refreshEvery, REFRESHES, theme, THEMES } from "./preferences";
 import { invalidate, refresh, underway, updatedAt } from "./query";
+import { rightTitle } from "./rights";
 import { go, href, route, segment } from "./route";
 import { may, session, signOut } from "./session";
 import { moment, visible, zoneName } from "./text";
@@ -92,7 +93,7 @@ function Content() {
               "You may not see this",
               view.right === "administrator"
                 ? "This view is for administrators."
-                : `This view needs the right ${view.right}, which your user does not have.`,
+                : `This view needs the right “${rightTitle(view.right ?? "")}”, which your user does not have.`,
               "An administrator can change that.",
             )
           }

@@ -164,3 +164,9 @@ test("files are asked for in a way that no spreadsheet runs", async () => {
   const { searchParams } = new URL(calls[0].url);
   assert.deepEqual([searchParams.get("escape"), searchParams.get("host")], ["spreadsheet", "a"]);
 });
+
+test("rights are called as in the form", async () => {
+  answers(problem(403, { detail: "this needs the right server_create, which an administrator can give" }));
+  const { message } = await failure(api.get("settings"));
+  assert.equal(message, "This needs the right “Add servers”, which an administrator can give");
+});

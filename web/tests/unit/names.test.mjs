@@ -37,3 +37,14 @@ test("an address that cannot be one is refused while it is entered", () => {
   for (const good of ["192.0.2.1", "192.0.2.1:53", "[2001:db8::1]:53", "2001:db8::1", "ns1.example:53"])
     assert.equal(primaryFault(good), undefined, good);
 });
+
+test("filters take letters beyond ASCII as whole labels", () => {
+  const { asciiName, nameFilterFault, idFilterFault } = names;
+  assert.equal(asciiName("*.bücher.example"), "*.xn--bcher-kva.example");
+  assert.equal(asciiName("Straße"), "xn--strae-oqa");
+  assert.equal(nameFilterFault("bücher"), undefined);
+  assert.match(nameFilterFault("*bücher*"), /cannot be searched for/);
+  assert.equal(nameFilterFault("*plain*"), undefined);
+  assert.match(idFilterFault("-1 abc", "Resource id"), /^Resource id is a whole number/);
+  assert.equal(idFilterFault("12", "Resource id"), undefined);
+});

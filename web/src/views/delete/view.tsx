@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { list, type Params } from "../../api";
+import { asciiName, filterError, nameFilterFault } from "../../names";
 import { useQuery } from "../../query";
 import { change, href, list as listParam, oneOf, text } from "../../route";
 import { may } from "../../session";
@@ -156,13 +157,16 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
 
   const filters: Params = {
     zone,
-    host: pattern(text(params, "host")),
+    host: pattern(asciiName(text(params, "host"))),
     type: text(params, "type"),
     not_accessed_for: window,
   };
+  const wrong = filterError(nameFilterFault(text(params, "host")));
   const call: Params = { ...filters, verdict: verdicts, order: order === "quiet" ? null : order };
   const query = useQuery(`${CALL} ${JSON.stringify([call, state])}`, (signal) =>
-    list<VerdictRow>(CALL, { ...call, offset: state.offset, limit: state.limit }, signal),
+    wrong
+      ? Promise.reject(wrong)
+      : list<VerdictRow>(CALL, { ...call, offset: state.offset, limit: state.limit }, signal),
   );
   // Whoever looks for certain records wants to see them rather than summaries.
   const filtered = verdicts.length > 0 || text(params, "host") !== "" || text(params, "type") !== "";
@@ -174,9 +178,13 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
     (signal) => countByZone(zones, window, signal),
     { enabled: countable && whole },
   );
-  const some = useQuery(`${CALL} counts ${JSON.stringify(filters)}`, (signal) => countAll(filters, signal), {
-    enabled: !(countable && whole),
-  });
+  const some = useQuery(
+    `${CALL} counts ${JSON.stringify(filters)}`,
+    (signal) => (wrong ? Promise.reject(wrong) : countAll(filters, signal)),
+    {
+      enabled: !(countable && whole),
+    },
+  );
   const counts =
     countable && whole ? { ...byZone, data: byZone.data && together(concerned, byZone.data) } : some;
   const windows = WINDOWS.some(([each]) => each === window)

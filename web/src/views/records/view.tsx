@@ -1,5 +1,6 @@
 // Which records are asked for, how often, and when last.
 import { list, type Page as Rows, type Params, send } from "../../api";
+import { asciiName, filterError, idFilterFault, nameFilterFault } from "../../names";
 import { type Query, useQuery } from "../../query";
 import { href, hrefWith, oneOf, text } from "../../route";
 import { count, duration, share, visible } from "../../text";
@@ -217,7 +218,9 @@ export default function View({ params }: ViewProps) {
   const [zone, server, type] = [text(params, "zone"), text(params, "server"), text(params, "type")];
   const outside = zone === "none";
   const resource = outside ? "0" : text(params, "resource");
-  const hosts = patternsOf(text(params, "host"), outside ? "" : zone);
+  const typed = text(params, "host");
+  const wrong = filterError(nameFilterFault(typed), idFilterFault(resource, "Resource id"));
+  const hosts = patternsOf(asciiName(typed), outside ? "" : zone);
   const exists = names === "all" ? null : names === "existing";
 
   const chosen: Params = { host: hosts, type, server_id: server, resource_id: resource, rcode: code };
@@ -229,7 +232,9 @@ export default function View({ params }: ViewProps) {
       : { exists, accessed_from: access.accessed_from, accessed_to: access.accessed_to }),
   };
   const query = useQuery(`${CALL} ${JSON.stringify([asked, state])}`, (signal) =>
-    list<DnsAggregate>(CALL, { ...asked, offset: state.offset, limit: state.limit }, signal),
+    wrong
+      ? Promise.reject(wrong)
+      : list<DnsAggregate>(CALL, { ...asked, offset: state.offset, limit: state.limit }, signal),
   );
   const servers = useQuery("servers", (signal) => list<ServerEntry>("servers", {}, signal), {
     refreshes: false,
@@ -251,6 +256,7 @@ export default function View({ params }: ViewProps) {
   const sums = useQuery(
     `records totals ${JSON.stringify([selected, counted])}`,
     async (signal): Promise<Sums> => {
+      if (wrong) throw wrong;
       if (!limited) {
         const sql = totalsSql({
           ...selected,

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { get, list, send } from "../../api";
 import { useDraft } from "../../draft";
+import { asciiName, filterError, nameFilterFault } from "../../names";
 import { useChange, useQuery } from "../../query";
 import { flag, go, href, hrefWith, oneOf, text } from "../../route";
 import { may } from "../../session";
@@ -280,7 +281,8 @@ const REMOVED: Column<ResourceRow> = {
 function Records({ zone, params }: { zone: ZoneEntry; params: URLSearchParams }) {
   const state = tableState(params, "");
   const gone = flag(params, "removed");
-  const host = text(params, "host");
+  const wrong = filterError(nameFilterFault(text(params, "host")));
+  const host = asciiName(text(params, "host"));
   const asked = {
     zone: zone.zone,
     host: host === "" || host.includes("*") ? host : `*${host}*`,
@@ -289,7 +291,9 @@ function Records({ zone, params }: { zone: ZoneEntry; params: URLSearchParams })
     removed: gone ? true : null,
   };
   const query = useQuery(`resources ${JSON.stringify([asked, state])}`, (signal) =>
-    list<ResourceRow>("resources", { ...asked, offset: state.offset, limit: state.limit }, signal),
+    wrong
+      ? Promise.reject(wrong)
+      : list<ResourceRow>("resources", { ...asked, offset: state.offset, limit: state.limit }, signal),
   );
   return (
     <>
