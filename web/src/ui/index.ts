@@ -8,7 +8,7 @@ export { CsvButton, csvOf, saveFile } from "./csv";
 export { Confirm, Dialog, FormDialog } from "./dialog";
 export { FileDrop } from "./drop";
 export { Empty, Failure, Loaded, Loading, Notice } from "./feedback";
-export { CheckField, Field, SelectField, TextField } from "./field";
+export { AreaField, CheckField, Field, SelectField, TextField } from "./field";
 export { FilterField, Filters, FilterSelect } from "./filter";
 export { Icon, type IconName } from "./icons";
 export { type Invalid, invalidChoice, InvalidNotice } from "./invalid";

@@ -9,6 +9,7 @@ import { may } from "../../session";
 import { visible } from "../../text";
 import type { AddressRow, GlobalAnswer, Handover } from "../../types";
 import {
+  AreaField,
   Button,
   Card,
   CheckField,
@@ -175,7 +176,7 @@ function Common({ draft, faults }: { draft: Draft; faults: Faults }) {
         error={faults.os}
         onValue={set("os")}
       />
-      <TextField
+      <AreaField
         label="Notes"
         name="notes"
         value={draft.notes ?? ""}

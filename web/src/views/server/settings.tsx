@@ -7,7 +7,18 @@ import { useChange, useQuery } from "../../query";
 import { may, onUserLeft } from "../../session";
 import { plural, visible } from "../../text";
 import type { GlobalAnswer, ServerDetail } from "../../types";
-import { Button, Card, CheckField, Confirm, Failure, Loaded, Notice, TextField, toast } from "../../ui";
+import {
+  AreaField,
+  Button,
+  Card,
+  CheckField,
+  Confirm,
+  Failure,
+  Loaded,
+  Notice,
+  TextField,
+  toast,
+} from "../../ui";
 import {
   Advanced,
   BROKER,
@@ -181,7 +192,7 @@ function Form({ server, detail }: { server: number; detail: ServerDetail }) {
               setDraft(next);
             }}
           />
-          <TextField label="Notes" {...field("notes")} />
+          <AreaField label="Notes" {...field("notes")} />
         </div>
       </Card>
       <Card title="Communication" note="Empty fields inherit what is set for all servers.">
