@@ -10,7 +10,6 @@ function asciiLabel(label: string): string | undefined {
   }
 }
 
-// eslint-disable-next-line no-control-regex
 const isAscii = (text: string): boolean => /^[\0-\x7f]*$/.test(text);
 
 /** The name with A-labels for U-labels; labels that cannot be converted stay as they are. */
