@@ -117,14 +117,14 @@ const COLUMNS: Column<VerdictRow>[] = [
       <div>
         <span class="nowrap">{duration(quiet_for_s)}</span>
         <span class="muted small delete-below">
-          {rules_out === null ? "rules out no rhythm" : `rules out ${rules_out} use`}
+          {rules_out === null ? "too short to rule out any rhythm of use" : `rules out ${rules_out} use`}
         </span>
       </div>
     ),
   },
   {
     id: "evidence",
-    title: "Rests on",
+    title: "Based on",
     cell: ({ evidence, asked }) => (
       <span class="nowrap">
         {evidence === "queries"

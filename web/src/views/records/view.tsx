@@ -406,8 +406,8 @@ export default function View({ params }: ViewProps) {
             limited || names === "all"
               ? "including names that do not exist"
               : names === "missing"
-                ? "names that do not exist"
-                : "names that exist"
+                ? "names and types that do not exist"
+                : "each a name that exists and a type"
           }
         />
         <Figure

@@ -250,7 +250,7 @@ function Addresses({ detail }: { detail: PartProps["detail"] }) {
                 <li key={url}>
                   <Foreign text={url} />{" "}
                   <span class="muted small">
-                    {source === "configuration" ? "configured" : "of an interface"}
+                    {source === "configuration" ? "configured" : "address of an interface"}
                   </span>
                 </li>
               ))}
