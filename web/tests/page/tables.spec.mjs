@@ -236,6 +236,21 @@ behaviour("going back undoes one choice after the other", async () => {
   page.watch.nothing();
 });
 
+behaviour("what is typed into a filter stays in its view", async () => {
+  const page = await signedIn();
+  await visit(page, "delete?window=8d");
+  for (const pauseMs of [0, 1000]) {
+    await follow(page, page.getByRole("link", { name: "Servers", exact: true }));
+    await page.getByRole("search").getByRole("searchbox").first().pressSequentially("ns1");
+    await page.waitForTimeout(pauseMs);
+    await page.goBack();
+    await settled(page);
+    await page.waitForTimeout(600);
+    assert.equal(hash(page), "#/delete?window=8d");
+  }
+  page.watch.nothing();
+});
+
 behaviour("a range is chosen in the address, by preset and by dragging, and gaps are not zeros", async () => {
   const page = await signedIn();
   await visit(page, "record?host=www.shop.example.&type=A&range=6h");
