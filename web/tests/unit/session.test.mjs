@@ -201,3 +201,14 @@ test("a change that stays refused is sent twice at most", async () => {
   await failure(api.send("PATCH", "settings", {}));
   assert.equal(calls.length, 3);
 });
+
+test("signing out in another tab of the browser is no expiry", async () => {
+  const one = await signedIn();
+  const { session: other } = await load("session");
+  answers(json(body()));
+  await other.resume();
+  answers(new Response(null, { status: 204 }));
+  await other.signOut();
+  assert.deepEqual(one.session.value, { is: "out", expired: false, elsewhere: true });
+  assert.deepEqual(other.session.value, { is: "out", expired: false });
+});
