@@ -3,7 +3,7 @@ import { list, type Params } from "../../api";
 import { useQuery } from "../../query";
 import { change, href, list as listParam, oneOf, text } from "../../route";
 import { may } from "../../session";
-import { count, duration, plural } from "../../text";
+import { duration, plural } from "../../text";
 import type { ProtectionWord, VerdictRow, ZoneEntry } from "../../types";
 import {
   Button,
@@ -18,6 +18,7 @@ import {
   Loaded,
   Page,
   RecordLink,
+  Selected,
   SelectField,
   tableState,
   Time,
@@ -283,7 +284,10 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
           <>
             {rows.length > 0 && (
               <div class="row delete-selection" role="group" aria-label="Selected records">
-                <strong>{count(rows.length)} selected</strong>
+                <Selected
+                  chosen={[...chosen.keys()]}
+                  shown={(query.data?.rows ?? []).map(({ resource_id }) => String(resource_id))}
+                />
                 {mayPlan && (
                   <Button kind="primary" icon="plans" onClick={() => setAsked({ is: "plan" })}>
                     Retire…
