@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, asApiError } from "./api";
 import { refreshEvery } from "./preferences";
 import { onSessionEnd } from "./session";
+import { toast } from "./ui/toast";
 
 /** Increases with every refresh, manual or automatic. */
 const refreshes = signal(0);
@@ -174,19 +175,32 @@ export function useChange<A extends unknown[], T>(
   const [error, setError] = useState<ApiError>();
   const latest = useRef({ action, done });
   latest.current = { action, done };
+  const left = useRef(false);
+  useEffect(() => {
+    left.current = false;
+    return () => {
+      left.current = true;
+    };
+  }, []);
   const run = (...values: A): void => {
     if (busy) return;
     setBusy(true);
     setError(undefined);
+    const where = document.title.replace(/ · Zonepulse$/, "");
     latest.current.action(...values).then(
       (value) => {
         setBusy(false);
         invalidate();
+        // What comes next, such as going to what was made, is not for whoever has gone elsewhere.
+        if (left.current) return toast(`What you changed in “${where}” was saved.`);
         latest.current.done?.(value);
       },
       (failed: unknown) => {
         setBusy(false);
-        setError(asApiError(failed));
+        const why = asApiError(failed);
+        setError(why);
+        if (left.current && why.trouble !== "session")
+          toast(`What you changed in “${where}” was not saved: ${why.message}`, "bad");
       },
     );
   };

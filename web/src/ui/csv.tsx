@@ -40,7 +40,7 @@ export function CsvButton({ path, params, name }: CsvSource) {
     }
   };
   return (
-    <Button kind="quiet" icon="download" busy={busy} onClick={() => void save()}>
+    <Button kind="quiet" icon="download" busy={busy} doing="Fetching" onClick={() => void save()}>
       CSV
     </Button>
   );

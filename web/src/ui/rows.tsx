@@ -33,7 +33,7 @@ export function SaveRows({
     setBusy(false);
   };
   return (
-    <Button kind="quiet" icon="download" busy={busy} onClick={() => void save()}>
+    <Button kind="quiet" icon="download" busy={busy} doing="Fetching" onClick={() => void save()}>
       CSV
     </Button>
   );

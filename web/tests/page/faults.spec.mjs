@@ -187,3 +187,25 @@ behaviour("an answer of another shape is asked for again by a refresh", async ()
   }
   page.watch.nothing(PROVOKED);
 });
+
+behaviour("a change that takes long says so, and its end is told after leaving", async () => {
+  const page = await signedIn();
+  await visit(page, "users?do=add");
+  let answer;
+  const slow = new Promise((resolve) => (answer = resolve));
+  await page.route(API, async (route) => {
+    if (route.request().method() !== "POST") return route.continue();
+    await slow;
+    await route.fulfill(problem(500, "Internal error", "the store has a bad day"));
+  });
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name", { exact: true }).fill("slow");
+  await dialog.getByRole("button", { name: /^Add/ }).click();
+  await dialog.getByText("Saving…").waitFor();
+  await dialog.getByText("Saving… This takes longer than usual.").waitFor();
+  await page.goto(addressOf("audit"));
+  await page.getByRole("heading", { name: "Audit log" }).waitFor();
+  answer();
+  await page.getByText(/was not saved: The store has a bad day/).waitFor();
+  page.watch.nothing(PROVOKED);
+});

@@ -101,7 +101,7 @@ export default function Login({ expired, elsewhere = false }: { expired: boolean
           onKeyUp={(event) => setCapsLock(event.getModifierState("CapsLock"))}
           onBlur={() => setCapsLock(false)}
         />
-        <Button kind="primary" type="submit" busy={busy} disabled={left > 0}>
+        <Button kind="primary" type="submit" busy={busy} doing="Signing in" disabled={left > 0}>
           {left > 0 ? `Try again in ${duration(left)}` : "Sign in"}
         </Button>
         <p class="muted small">

@@ -323,6 +323,7 @@ export function BrokerTrial({
     <div class="servers-trial">
       <Button
         busy={trial.busy}
+        doing="Testing"
         onClick={() => {
           setAnswer(undefined);
           trial.run();

@@ -127,7 +127,7 @@ export function Trial({
   return (
     <div class="settings-trial">
       <div class="row">
-        <Button icon="play" busy={busy} disabled={unset} onClick={() => void test()}>
+        <Button icon="play" busy={busy} doing="Testing" disabled={unset} onClick={() => void test()}>
           Test the connection
         </Button>
         <span class="muted small">
