@@ -101,7 +101,8 @@ export const change = (changes: Changes, options?: { replace?: boolean }): void 
   go(hrefWith(changes), options);
 
 /** Changes that wait until the user stops typing. They are about the address at which they were typed. */
-let waiting: { changes: Record<string, string>; at: string; timer: ReturnType<typeof setTimeout> } | undefined;
+let waiting:
+  { changes: Record<string, string>; at: string; timer: ReturnType<typeof setTimeout> } | undefined;
 
 function forget(): void {
   clearTimeout(waiting?.timer);
