@@ -15,7 +15,8 @@ export interface Session {
 export type SessionState =
   | { is: "unknown" }
   | { is: "failed"; error: ApiError }
-  | { is: "out"; expired: boolean }
+  /** `elsewhere`: somebody signed out in another tab of this browser. */
+  | { is: "out"; expired: boolean; elsewhere?: true }
   | { is: "in"; session: Session };
 
 export const session = signal<SessionState>({ is: "unknown" });
@@ -89,6 +90,21 @@ function end(expired: boolean): void {
   session.value = { is: "out", expired };
 }
 
+/** All tabs of a browser share a session, so they are told when one of them ends it. */
+const tabs = typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel("zonepulse.session");
+const SIGNED_OUT = "signed out";
+
+tabs?.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+  if (data !== SIGNED_OUT) return;
+  const state = session.value;
+  // A call of this tab may have been refused before the message came.
+  if (state.is !== "in" && !(state.is === "out" && state.expired)) return;
+  // Without the token, it is not the shared cookie that lets this tab in.
+  if (state.is === "in" && state.session.csrf_token === undefined) return;
+  end(false);
+  session.value = { is: "out", expired: false, elsewhere: true };
+});
+
 function lost(): void {
   if (session.value.is === "in") end(true);
 }
@@ -157,5 +173,6 @@ export async function signOut(): Promise<void> {
     // A session that has already ended is signed out.
     if (!(error instanceof ApiError && error.trouble === "session")) throw error;
   }
+  tabs?.postMessage(SIGNED_OUT);
   end(false);
 }

@@ -16,10 +16,18 @@ export { Menu, type MenuItem } from "./menu";
 export { DnsName, Foreign, Reason, Time } from "./name";
 export { Page } from "./page";
 export { Range, intervalOf, rangeOf, stepOf, zoomTo, type TimeRange } from "./range";
-export { RecordLink } from "./record";
+export { RecordLink, RecordNames } from "./record";
 export { SaveRows } from "./rows";
 export { SecretOnce } from "./secret";
 export { Sparkline } from "./sparkline";
-export { DataTable, Table, tableState, type Column, type Selection, type TableState } from "./table";
+export {
+  DataTable,
+  Selected,
+  Table,
+  tableState,
+  type Column,
+  type Selection,
+  type TableState,
+} from "./table";
 export { Tabs } from "./tabs";
 export { toast } from "./toast";

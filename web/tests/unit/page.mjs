@@ -5,6 +5,22 @@ process.env.TZ = "Europe/Prague";
 
 const SOURCE = new URL("../../src/", import.meta.url).pathname;
 
+/** The tabs of a browser, which tell each other something at once and do not keep Node from ending. */
+function channel() {
+  const tabs = [];
+  return class {
+    constructor() {
+      tabs.push(this);
+    }
+    addEventListener(_name, action) {
+      this.hear = action;
+    }
+    postMessage(data) {
+      for (const tab of tabs) if (tab !== this) tab.hear?.({ data });
+    }
+  };
+}
+
 /** Puts a browser's globals in place, as they are at an address. */
 export function browser(hash = "") {
   const listeners = new Map();
@@ -19,6 +35,7 @@ export function browser(hash = "") {
   };
   Object.assign(globalThis, {
     location,
+    BroadcastChannel: channel(),
     addEventListener: (name, action) => listeners.set(name, action),
     scrollTo: () => {},
     history: {

@@ -238,3 +238,14 @@ test("what was being typed is nobody else's after a reload either", async () => 
   await session.signIn("bob", "secret");
   assert.equal(sessionStorage.getItem("zonepulse.draft.add-server"), null);
 });
+
+test("signing out in another tab of the browser is no expiry", async () => {
+  const one = await signedIn();
+  const { session: other } = await load("session");
+  answers(json(body()));
+  await other.resume();
+  answers(new Response(null, { status: 204 }));
+  await other.signOut();
+  assert.deepEqual(one.session.value, { is: "out", expired: false, elsewhere: true });
+  assert.deepEqual(other.session.value, { is: "out", expired: false });
+});

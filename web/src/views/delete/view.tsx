@@ -4,7 +4,7 @@ import { asciiName, filterError, nameFilterFault } from "../../names";
 import { useQuery } from "../../query";
 import { change, href, list as listParam, oneOf, text } from "../../route";
 import { may } from "../../session";
-import { count, duration, plural } from "../../text";
+import { duration, plural } from "../../text";
 import type { ProtectionWord, VerdictRow, ZoneEntry } from "../../types";
 import {
   Button,
@@ -22,6 +22,7 @@ import {
   Page,
   Reason,
   RecordLink,
+  Selected,
   SelectField,
   tableState,
   Time,
@@ -309,7 +310,10 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
           <>
             {rows.length > 0 && (
               <div class="row delete-selection" role="group" aria-label="Selected records">
-                <strong>{count(rows.length)} selected</strong>
+                <Selected
+                  chosen={[...chosen.keys()]}
+                  shown={(query.data?.rows ?? []).map(({ resource_id }) => String(resource_id))}
+                />
                 {mayPlan && (
                   <Button kind="primary" icon="plans" onClick={() => setAsked({ is: "plan" })}>
                     Retire…

@@ -1,5 +1,5 @@
 // Which records are asked for, how often, and when last.
-import { list, type Page as Rows, type Params, send } from "../../api";
+import { list, type Page as Rows, type Params, select } from "../../api";
 import { asciiName, filterError, idFilterFault, nameFilterFault } from "../../names";
 import { type Query, useQuery } from "../../query";
 import { href, hrefWith, oneOf, text } from "../../route";
@@ -263,7 +263,7 @@ export default function View({ params }: ViewProps) {
           accessedFrom: absolute(selected.accessedFrom),
           accessedTo: absolute(selected.accessedTo),
         });
-        const [row] = await send<Sums[]>("POST", "sql", { sql }, { signal });
+        const [row] = await select<Sums>(sql, signal);
         return row ?? { records: 0, hits: 0, nxdomain: 0, responses: 0 };
       }
       const range = { ...chosen, interval: "all", date_from: `-${counted}` };

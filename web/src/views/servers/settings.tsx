@@ -313,6 +313,7 @@ export function BrokerTrial({
     <div class="servers-trial">
       <Button
         busy={trial.busy}
+        doing="Testing"
         onClick={() => {
           setAnswer(undefined);
           trial.run();
