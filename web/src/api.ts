@@ -1,4 +1,5 @@
 // The only way to the server: the public API.
+import { withRightTitles } from "./rights";
 import type { Problem } from "./types";
 
 export type Params = Record<
@@ -99,7 +100,8 @@ export async function problemOf(response: Response): Promise<ApiError> {
   }
   const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
   const parameter = text(body.parameter) ?? null;
-  const detail = text(body.detail) ?? body.title;
+  const said = text(body.detail) ?? body.title;
+  const detail = trouble === "forbidden" ? withRightTitles(said) : said;
   return new ApiError(
     trouble,
     body.title,
@@ -162,7 +164,7 @@ export interface CallOptions {
 /** One call; throws an ApiError unless the server answers with success. An abort by `signal` throws an AbortError. */
 export async function call(path: string, options: CallOptions = {}): Promise<Response> {
   const { method = "GET", params, body, contentType, accept = "application/json", signal } = options;
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? 30_000);
+  const timeout = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS);
   const headers = new Headers({ Accept: accept, "X-Zonepulse-Page": "1" });
   if (method !== "GET" && csrfToken !== "") headers.set("X-CSRF-Token", csrfToken);
   if (body !== undefined) headers.set("Content-Type", contentType ?? "application/json");
@@ -191,13 +193,7 @@ export async function call(path: string, options: CallOptions = {}): Promise<Res
 
 function failure(error: unknown, signal?: AbortSignal): Error {
   if (signal?.aborted) return new DOMException("The call was aborted", "AbortError");
-  if (error instanceof DOMException && error.name === "TimeoutError")
-    return new ApiError(
-      "timeout",
-      "No answer in time",
-      "The central took too long to answer.",
-      ADVICE.timeout,
-    );
+  if (error instanceof DOMException && error.name === "TimeoutError") return noAnswer();
   return new ApiError("network", "No connection", "The central could not be reached.", ADVICE.network);
 }
 
@@ -213,12 +209,76 @@ async function json(response: Response, signal?: AbortSignal): Promise<unknown> 
 export const malformed = (detail: string, status = 0): ApiError =>
   new ApiError("malformed", "An unexpected answer", detail, ADVICE.malformed, status);
 
+/** How long an answer may take unless a call says otherwise. */
+export const TIMEOUT_MS = 30_000;
+
+export const noAnswer = (): ApiError =>
+  new ApiError("timeout", "No answer in time", "The central took too long to answer.", ADVICE.timeout);
+
+/** Why the central cannot be reached now; undefined if it can, whatever it answers. */
+export async function unreachable(): Promise<ApiError | undefined> {
+  try {
+    await call("/healthz", { anonymous: true, timeoutMs: 5000 });
+  } catch (error) {
+    const why = asApiError(error);
+    return why.trouble === "network" || why.trouble === "timeout" ? why : undefined;
+  }
+  return undefined;
+}
+
+/** What any failure is to the user, who has no use for the words of a programming error. */
+export const asApiError = (error: unknown): ApiError =>
+  error instanceof ApiError ? error : malformed("The central's answer is not what this page expects.");
+
+/**
+ * Members that lists and objects must have because views go through them or show them as names, by path. An answer
+ * without them is refused here rather than kept and shown.
+ */
+const SHAPES: readonly [path: RegExp, members: Record<string, "list" | "text" | "number" | "object">][] = [
+  [/^retirements\/alerts$/, { resource_id: "number" }],
+  [/^retirements\/[^/]+\/simulation$/, {}],
+  [/^retirements(\/[^/]+)?$/, { retirement_id: "number", name: "text", resources: "list" }],
+  [/^zones(\/[^/]+)?$/, { zone_id: "number", zone: "text", servers: "list" }],
+  [/^servers$/, { server_id: "number", server: "text" }],
+  [/^pvservers(\/[^/]+)?$/, { server_id: "number", server: "text", services: "list", settings: "object" }],
+  [/^users(\/[^/]+)?$/, { user: "text", rights: "object", tokens: "list" }],
+  [/^resources$/, { resource_id: "number", host: "text", type: "text" }],
+  [/^monitoring\/dns\/verdicts$/, { resource_id: "number", host: "text", verdict: "text", reasons: "text" }],
+  [/^monitoring\/dns\/observation$/, { server_id: "number", from: "text", to: "text" }],
+];
+
+function hasShape(path: string, value: object): boolean {
+  const members = SHAPES.find(([pattern]) => pattern.test(path))?.[1] ?? {};
+  return Object.entries(members).every(([name, kind]) => {
+    const member: unknown = (value as Record<string, unknown>)[name];
+    switch (kind) {
+      case "list":
+        return Array.isArray(member);
+      case "text":
+        return typeof member === "string";
+      case "number":
+        return typeof member === "number";
+      case "object":
+        return typeof member === "object" && member !== null;
+    }
+  });
+}
+
+function rowsOf<T extends object>(value: unknown, path: string, status = 0): T[] {
+  const isRow = (row: unknown): boolean => typeof row === "object" && row !== null && hasShape(path, row);
+  if (!Array.isArray(value) || !value.every(isRow))
+    throw malformed("The central's answer is not a list of the rows that this page expects.", status);
+  return value as T[];
+}
+
 /** An object. */
 export async function get<T extends object>(path: string, params?: Params, signal?: AbortSignal): Promise<T> {
   const response = await call(path, { params, signal });
   const value = await json(response, signal);
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw malformed("The central's answer is not an object.", response.status);
+  if (!hasShape(path, value))
+    throw malformed("The central's answer is not the object that this page expects.", response.status);
   return value as T;
 }
 
@@ -236,11 +296,9 @@ export async function list<T extends object>(
 ): Promise<Page<T>> {
   const response = await call(path, { params, signal });
   const value = await json(response, signal);
-  const isRow = (row: unknown): boolean => typeof row === "object" && row !== null;
-  if (!Array.isArray(value) || !value.every(isRow))
-    throw malformed("The central's answer is not a list of rows.", response.status);
+  const rows = rowsOf<T>(value, path, response.status);
   const total = response.headers.get("x-total-count");
-  return { rows: value as T[], total: total === null ? value.length : Number(total) };
+  return { rows, total: total !== null && /^\d+$/.test(total) ? Number(total) : rows.length };
 }
 
 /** A change. The answer is undefined if it has no body. */
@@ -254,6 +312,10 @@ export async function send<T = undefined>(
   if (response.status === 204 || response.headers.get("content-length") === "0") return undefined as T;
   return (await json(response, options.signal)) as T;
 }
+
+/** What an SQL statement selects. */
+export const select = async <T extends object>(sql: string, signal?: AbortSignal): Promise<T[]> =>
+  rowsOf<T>(await send<unknown>("POST", "sql", { sql }, { signal }), "sql");
 
 /** Rows of a CSV file that are fetched at a time, and the most that one file has: about what a spreadsheet opens. */
 const CSV_ROWS = 100_000;

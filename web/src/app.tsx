@@ -21,7 +21,7 @@ function App() {
         </main>
       );
     case "out":
-      return <Login expired={state.expired} />;
+      return <Login expired={state.expired} elsewhere={state.elsewhere} />;
     case "in":
       return <Shell />;
   }

@@ -1,9 +1,10 @@
 // Fetches what a view shows, and keeps it fresh.
 import { signal } from "@preact/signals";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { ApiError } from "./api";
+import { type ApiError, asApiError } from "./api";
 import { refreshEvery } from "./preferences";
 import { onSessionEnd } from "./session";
+import { toast } from "./ui/toast";
 
 /** Increases with every refresh, manual or automatic. */
 const refreshes = signal(0);
@@ -41,14 +42,25 @@ function keep(key: string, value: unknown): void {
   if (kept.size > KEPT && !oldest.done) kept.delete(oldest.value);
 }
 
-/** Forgets answers, after a change, and fetches what is shown again. */
+/** Forgets answers: after a change, or because one of them could not be displayed. */
+export const forgetAnswers = (): void => kept.clear();
+
+/** Forgets answers, and fetches what is shown again. */
 export function invalidate(): void {
-  kept.clear();
+  forgetAnswers();
   refresh();
 }
 
+/** Runs with every refresh until the returned function is called. */
+export function onRefresh(action: () => void): () => void {
+  const before = refreshes.peek();
+  return refreshes.subscribe((now) => {
+    if (now !== before) action();
+  });
+}
+
 /** A call that has taken this long is said to be slow. */
-const SLOW_MS = 2000;
+export const SLOW_MS = 2000;
 
 export interface Query<T> {
   /** What was fetched last; perhaps for the key before, in which case `stale` is set. */
@@ -116,10 +128,7 @@ export function useQuery<T>(
         },
         (error: unknown) => {
           if (control.signal.aborted) return;
-          const why =
-            error instanceof ApiError
-              ? error
-              : new ApiError("malformed", "An unexpected answer", String(error), "Reload the page.");
+          const why = asApiError(error);
           // An old answer to the same question stays; one to another question would mislead.
           hold((before) => ({ key, data: before.key === key ? before.data : undefined, error: why }));
         },
@@ -166,23 +175,32 @@ export function useChange<A extends unknown[], T>(
   const [error, setError] = useState<ApiError>();
   const latest = useRef({ action, done });
   latest.current = { action, done };
+  const left = useRef(false);
+  useEffect(() => {
+    left.current = false;
+    return () => {
+      left.current = true;
+    };
+  }, []);
   const run = (...values: A): void => {
     if (busy) return;
     setBusy(true);
     setError(undefined);
+    const where = document.title.replace(/ · Zonepulse$/, "");
     latest.current.action(...values).then(
       (value) => {
         setBusy(false);
         invalidate();
+        // What comes next, such as going to what was made, is not for whoever has gone elsewhere.
+        if (left.current) return toast(`What you changed in “${where}” was saved.`);
         latest.current.done?.(value);
       },
       (failed: unknown) => {
         setBusy(false);
-        setError(
-          failed instanceof ApiError
-            ? failed
-            : new ApiError("malformed", "It failed", String(failed), "Reload the page."),
-        );
+        const why = asApiError(failed);
+        setError(why);
+        if (left.current && why.trouble !== "session")
+          toast(`What you changed in “${where}” was not saved: ${why.message}`, "bad");
       },
     );
   };

@@ -47,6 +47,7 @@ export function takeFocusRequest(): boolean {
 }
 
 function follow(): void {
+  forget();
   const next = parse(location.hash);
   if (next.path.join("/") !== route.value.path.join("/")) {
     headingTakesFocus = true;
@@ -98,6 +99,36 @@ export function go(address: string, { replace = false } = {}): void {
 /** Changes parameters of the current view. */
 export const change = (changes: Changes, options?: { replace?: boolean }): void =>
   go(hrefWith(changes), options);
+
+/** Changes that wait until the user stops typing. They are about the address at which they were typed. */
+let waiting:
+  { changes: Record<string, string>; at: string; timer: ReturnType<typeof setTimeout> } | undefined;
+
+function forget(): void {
+  clearTimeout(waiting?.timer);
+  waiting = undefined;
+}
+
+/** Changes parameters in place after a pause, so that "back" does not step through letters. */
+export function changeSoon(changes: Record<string, string>, pauseMs: number): void {
+  const all = { ...(waiting?.at === location.hash ? waiting.changes : {}), ...changes };
+  forget();
+  waiting = { changes: all, at: location.hash, timer: setTimeout(changeNow, pauseMs) };
+}
+
+/** Makes the changes that wait, if any, without waiting further. */
+export function changeNow(): void {
+  const due = waiting;
+  forget();
+  // The address may be another one already, which the page has yet to hear of.
+  if (due?.at !== location.hash) return;
+  const { params } = route.value;
+  if (Object.entries(due.changes).some(([name, value]) => value !== text(params, name)))
+    change(due.changes, { replace: true });
+}
+
+/** Whether a change waits. */
+export const changesSoon = (): boolean => waiting !== undefined;
 
 // Readers of parameters. Anybody can write an address, so what is not valid counts as absent.
 

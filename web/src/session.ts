@@ -15,7 +15,8 @@ export interface Session {
 export type SessionState =
   | { is: "unknown" }
   | { is: "failed"; error: ApiError }
-  | { is: "out"; expired: boolean }
+  /** `elsewhere`: somebody signed out in another tab of this browser. */
+  | { is: "out"; expired: boolean; elsewhere?: true }
   | { is: "in"; session: Session };
 
 export const session = signal<SessionState>({ is: "unknown" });
@@ -38,11 +39,71 @@ export function onSessionEnd(action: () => void): void {
   ended.add(action);
 }
 
+const left = new Set<() => void>();
+/**
+ * Runs when somebody signs out, or another user signs in. What was being typed is kept when the session expires, so that the
+ * same user goes on with it.
+ */
+export function onUserLeft(action: () => void): void {
+  left.add(action);
+}
+
+const LAST_USER = "zonepulse.user";
+
+/** Who was signed in last in this tab, also before a reload. */
+let lastUser = ((): string | undefined => {
+  try {
+    return sessionStorage.getItem(LAST_USER) ?? undefined;
+  } catch {
+    return undefined;
+  }
+})();
+
+/** Texts in the storage of this tab that begin so are one user's. */
+export const DRAFTS = "zonepulse.draft.";
+
+function leave(): void {
+  for (const action of left) action();
+  try {
+    // Also of views that have not been loaded.
+    for (const name of Object.keys(sessionStorage))
+      if (name.startsWith(DRAFTS)) sessionStorage.removeItem(name);
+  } catch {
+    // Without a storage there is nothing to forget.
+  }
+}
+
+function become(user: string): void {
+  if (lastUser !== user) leave();
+  lastUser = user;
+  try {
+    sessionStorage.setItem(LAST_USER, user);
+  } catch {
+    // Storage may be forbidden; then nothing is kept over a reload either.
+  }
+}
+
 function end(expired: boolean): void {
   bindSession("", lost);
   for (const action of ended) action();
+  if (!expired) leave();
   session.value = { is: "out", expired };
 }
+
+/** All tabs of a browser share a session, so they are told when one of them ends it. */
+const tabs = typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel("zonepulse.session");
+const SIGNED_OUT = "signed out";
+
+tabs?.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+  if (data !== SIGNED_OUT) return;
+  const state = session.value;
+  // A call of this tab may have been refused before the message came.
+  if (state.is !== "in" && !(state.is === "out" && state.expired)) return;
+  // Without the token, it is not the shared cookie that lets this tab in.
+  if (state.is === "in" && state.session.csrf_token === undefined) return;
+  end(false);
+  session.value = { is: "out", expired: false, elsewhere: true };
+});
 
 function lost(): void {
   if (session.value.is === "in") end(true);
@@ -59,6 +120,7 @@ function begin(value: unknown): void {
   const made = value as unknown as Session;
   const before = session.value;
   if (before.is === "in" && before.session.user !== made.user) for (const action of ended) action();
+  become(made.user);
   bindSession(made.csrf_token ?? "", lost, renew);
   session.value = { is: "in", session: made };
 }
@@ -111,5 +173,6 @@ export async function signOut(): Promise<void> {
     // A session that has already ended is signed out.
     if (!(error instanceof ApiError && error.trouble === "session")) throw error;
   }
+  tabs?.postMessage(SIGNED_OUT);
   end(false);
 }

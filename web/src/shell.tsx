@@ -1,9 +1,10 @@
 // What surrounds every view: navigation, the refresh, the clock, the theme, the user.
 import { Component, type ComponentChildren, type ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError } from "./api";
+import { ApiError, asApiError, malformed, noAnswer, TIMEOUT_MS, unreachable } from "./api";
 import { CLOCKS, clock, refreshEvery, REFRESHES, theme, THEMES } from "./preferences";
-import { invalidate, refresh, underway, updatedAt } from "./query";
+import { forgetAnswers, onRefresh, refresh, SLOW_MS, underway, updatedAt } from "./query";
+import { rightTitle } from "./rights";
 import { go, href, route, segment } from "./route";
 import { may, session, signOut } from "./session";
 import { moment, visible, zoneName } from "./text";
@@ -16,29 +17,35 @@ import { Page } from "./ui/page";
 import { toast, Toasts } from "./ui/toast";
 import { HOME, navigation, viewNameOf, viewOf, type NavigationItem, type ViewProps } from "./views";
 
-/** Shows what went wrong in a view without taking the navigation with it. */
-class Guard extends Component<{ children: ComponentChildren }, { error?: Error }> {
-  static override getDerivedStateFromError(error: Error) {
-    return { error };
+/** Shows what went wrong in a view without taking the navigation with it. A refresh asks again. */
+class Guard extends Component<{ children: ComponentChildren }, { failed: boolean }> {
+  override state = { failed: false };
+  private stop = (): void => {};
+  static override getDerivedStateFromError() {
+    return { failed: true };
   }
+  override componentDidCatch() {
+    // One of the answers could not be displayed. If it were kept, the view would stay broken.
+    forgetAnswers();
+    this.stop();
+    this.stop = onRefresh(this.again);
+  }
+  override componentWillUnmount() {
+    this.stop();
+  }
+  private again = (): void => {
+    this.stop();
+    this.setState({ failed: false });
+  };
   override render() {
-    const { error } = this.state;
-    if (!error) return this.props.children;
+    if (!this.state.failed) return this.props.children;
     return (
       <Page title="This view cannot be shown">
         <Failure
-          error={
-            new ApiError(
-              "malformed",
-              "The central's answer could not be displayed",
-              error.message,
-              "Reload the page. If that does not help, the page and the central may be of different versions.",
-            )
-          }
+          error={malformed("The central's answer could not be displayed.")}
           retry={() => {
-            // What was fetched is what could not be displayed.
-            invalidate();
-            this.setState({ error: undefined });
+            forgetAnswers();
+            this.again();
           }}
         />
       </Page>
@@ -46,13 +53,22 @@ class Guard extends Component<{ children: ComponentChildren }, { error?: Error }
   }
 }
 
+const NOT_DELIVERED = new ApiError(
+  "network",
+  "The view could not be loaded",
+  "The central did not deliver a part of this page. It may have been updated.",
+  "Reload the page.",
+);
+
 const loaded = new Map<string, ComponentType<ViewProps>>();
 
 function Content() {
   const { path, params } = route.value;
   const name = viewNameOf(path);
   const [, arrived] = useState(0);
-  const [failed, setFailed] = useState<string>();
+  const [failed, setFailed] = useState<{ name: string; error: ApiError; reload: boolean }>();
+  const [slow, setSlow] = useState(false);
+  const [attempt, setAttempt] = useState(0);
   const view = viewOf(name);
   const allowed = view.right === undefined || may(view.right);
   const known = loaded.get(name);
@@ -61,19 +77,38 @@ function Content() {
     if (known || !allowed) return;
     let current = true;
     setFailed(undefined);
+    setSlow(false);
+    const slowTimer = setTimeout(() => setSlow(true), SLOW_MS);
+    const fail = (error: ApiError, reload = false): void => {
+      clearTimeout(slowTimer);
+      if (current) setFailed({ name, error, reload });
+    };
+    // An import cannot be aborted, so one that arrives after this is still welcome.
+    const limit = setTimeout(() => fail(noAnswer()), TIMEOUT_MS);
     view.load().then(
       (module) => {
+        clearTimeout(slowTimer);
+        clearTimeout(limit);
         loaded.set(name, module.default);
         if (current) arrived((before) => before + 1);
       },
-      () => {
-        if (current) setFailed(name);
+      async () => {
+        clearTimeout(limit);
+        const why = await unreachable();
+        if (!current) return;
+        // Some browsers remember that an import failed; then only a new page can get it.
+        if (why) fail(why);
+        else if (attempt > 0) location.reload();
+        else fail(NOT_DELIVERED, true);
       },
     );
     return () => {
       current = false;
+      clearTimeout(slowTimer);
+      clearTimeout(limit);
     };
-  }, [name, allowed]);
+  }, [name, allowed, attempt]);
+  useEffect(() => setAttempt(0), [name]);
 
   // The start is for those who may look at records; for others, it is what they may see first.
   const instead = path.length === 0 && !allowed ? offered(navigation.flat())[0]?.path : undefined;
@@ -92,30 +127,23 @@ function Content() {
               "You may not see this",
               view.right === "administrator"
                 ? "This view is for administrators."
-                : `This view needs the right ${view.right}, which your user does not have.`,
+                : `This view needs the right “${rightTitle(view.right ?? "")}”, which your user does not have.`,
               "An administrator can change that.",
             )
           }
         />
       </Page>
     );
-  if (failed === name)
+  if (!known && failed?.name === name)
     return (
       <Page title="This view could not be loaded">
         <Failure
-          error={
-            new ApiError(
-              "network",
-              "The view could not be loaded",
-              "The central did not deliver a part of this page. It may have been updated.",
-              "Reload the page.",
-            )
-          }
-          retry={() => location.reload()}
+          error={failed.error}
+          retry={failed.reload ? () => location.reload() : () => setAttempt((before) => before + 1)}
         />
       </Page>
     );
-  if (!known) return <Loading />;
+  if (!known) return <Loading slow={slow} />;
   const View = known;
   return (
     <Guard key={path.join("/")}>
@@ -232,7 +260,7 @@ function UserMenu() {
   const { user, administrator } = state.session;
   const leave = (): void => {
     signOut().catch((error: unknown) =>
-      toast(`You are still signed in: ${error instanceof ApiError ? error.message : String(error)}`, "bad"),
+      toast(`You are still signed in: ${asApiError(error).message}`, "bad"),
     );
   };
   return (

@@ -34,6 +34,10 @@ export function share(value: Maybe<number>): string {
   return percent.format(value < 1 ? Math.min(value, 0.999) : value);
 }
 
+/** A share that was promised: never rounded up. */
+export const floored = (value: number): string =>
+  share(value >= 1 ? 1 : value < 0.001 ? value : Math.floor(value * 1000 + 1e-9) / 1000);
+
 /** 1536 as 1.5 KiB */
 export function bytes(value: Maybe<number>): string {
   if (value === null || value === undefined) return NONE;
@@ -131,3 +135,33 @@ export function visible(text: string): string {
 /** "1 server", "2 servers" */
 export const plural = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`;
+
+const TIME = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g;
+const SECONDS = /(?<![\w.,:/-])(\d+) s\b(?!\/)/g;
+const SHARE = /(?<![\w,:/-])(\d+(?:\.\d+)?) %/g;
+// Counts stand before a word. Numbers that name something do not count anything.
+const MANY =
+  /(?<![\w.,:/#-])(?<!\b(?:ports?|serial|pid|process|id|number|from|to|of type) )(\d{5,})(?= [a-z])/g;
+
+/** The same in words as the page writes them; what is quoted as code, and what the operator has written, stays. */
+function written(text: string): string {
+  if (/^protected/i.test(text)) return text;
+  return text
+    .split("`")
+    .map((part, at) =>
+      at % 2 === 1
+        ? part
+        : part
+            .replace(TIME, (time) => moment(time))
+            .replace(SECONDS, (_, seconds: string) => duration(Number(seconds)))
+            .replace(SHARE, (_, percents: string) => floored(Number(percents) / 100))
+            .replace(MANY, (digits) => count(Number(digits))),
+    )
+    .join("`");
+}
+
+/**
+ * A text that the central has put into words, such as the reason of a state: its times in the chosen clock, and its
+ * numbers as everywhere in the page.
+ */
+export const reason = (text: string): string => visible(written(text));

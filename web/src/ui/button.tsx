@@ -1,4 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { SLOW_MS } from "../query";
 import { Icon, type IconName } from "./icons";
 
 interface Look {
@@ -7,20 +9,49 @@ interface Look {
   children?: ComponentChildren;
 }
 
-type ButtonProps = Look & { busy?: boolean } & Omit<JSX.ButtonHTMLAttributes<HTMLButtonElement>, "icon">;
+type ButtonProps = Look & {
+  busy?: boolean;
+  /** What it does while it is busy. */
+  doing?: string;
+} & Omit<JSX.ButtonHTMLAttributes<HTMLButtonElement>, "icon">;
 
-export function Button({ kind = "plain", icon, busy = false, children, type, ...rest }: ButtonProps) {
+/** Says beside a button that what it does is under way, and after a while that this takes long. */
+function Doing({ what }: { what: string }) {
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), SLOW_MS);
+    return () => clearTimeout(timer);
+  }, []);
   return (
-    <button
-      type={type ?? "button"}
-      class={`button ${kind}`}
-      aria-busy={busy ? "true" : undefined}
-      {...rest}
-      disabled={busy || Boolean(rest.disabled)}
-    >
-      {icon && <Icon name={icon} />}
-      {children}
-    </button>
+    <span class="doing muted small" role="status">
+      {what}…{slow && " This takes longer than usual."}
+    </span>
+  );
+}
+
+export function Button({
+  kind = "plain",
+  icon,
+  busy = false,
+  doing = "Saving",
+  children,
+  type,
+  ...rest
+}: ButtonProps) {
+  return (
+    <>
+      {busy && <Doing what={doing} />}
+      <button
+        type={type ?? "button"}
+        class={`button ${kind}`}
+        aria-busy={busy ? "true" : undefined}
+        {...rest}
+        disabled={busy || Boolean(rest.disabled)}
+      >
+        {icon && <Icon name={icon} />}
+        {children}
+      </button>
+    </>
   );
 }
 

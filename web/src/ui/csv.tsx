@@ -1,5 +1,5 @@
 import { useRef, useState } from "preact/hooks";
-import { ApiError, csv, type Params } from "../api";
+import { asApiError, csv, type Params } from "../api";
 import { count } from "../text";
 import { Button } from "./button";
 import { toast } from "./toast";
@@ -34,16 +34,13 @@ export function CsvButton({ path, params, name }: CsvSource) {
       if (cut)
         toast(`${name}.csv has only the first rows of ${count(total)}. The API has the others.`, "bad");
     } catch (error) {
-      toast(
-        `The file could not be saved: ${error instanceof ApiError ? error.message : String(error)}`,
-        "bad",
-      );
+      toast(`The file could not be saved: ${asApiError(error).message}`, "bad");
     } finally {
       setBusy(false);
     }
   };
   return (
-    <Button kind="quiet" icon="download" busy={busy} onClick={() => void save()}>
+    <Button kind="quiet" icon="download" busy={busy} doing="Fetching" onClick={() => void save()}>
       CSV
     </Button>
   );

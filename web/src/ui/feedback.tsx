@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { ApiError } from "../api";
 import type { Query } from "../query";
-import { visible } from "../text";
+import { reason, visible } from "../text";
 import { Button } from "./button";
 import { Icon } from "./icons";
 
@@ -25,7 +25,7 @@ export function Failure({ error, retry, title }: { error: ApiError; retry?: () =
         <p>
           <strong>{visible(title ?? error.title)}</strong>
         </p>
-        <p>{visible(error.message)}</p>
+        <p>{reason(error.message)}</p>
         {error.advice && <p class="muted">{error.advice}</p>}
         {retry && (
           <p>

@@ -80,6 +80,31 @@ export function TextField({
   );
 }
 
+/** Text of several lines. */
+export function AreaField({
+  label,
+  hint,
+  error,
+  quiet,
+  value,
+  onValue,
+  ...rest
+}: Described & Value & JSX.TextareaHTMLAttributes<HTMLTextAreaElement>) {
+  return (
+    <Field label={label} hint={hint} error={error} quiet={quiet}>
+      {(attributes) => (
+        <textarea
+          rows={3}
+          {...rest}
+          {...attributes}
+          value={value}
+          onInput={(event) => onValue(event.currentTarget.value)}
+        />
+      )}
+    </Field>
+  );
+}
+
 export function SelectField({
   label,
   hint,

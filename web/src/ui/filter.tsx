@@ -1,6 +1,6 @@
 import { type ComponentChildren, toChildArray } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { change, route, text } from "../route";
+import { useEffect, useId, useState } from "preact/hooks";
+import { change, changeNow, changesSoon, changeSoon, route, text } from "../route";
 import { SelectField, TextField } from "./field";
 
 /** How long after the last key a filter takes effect. */
@@ -16,15 +16,13 @@ export function FilterField({
   label: string;
   placeholder?: string;
 }) {
-  const current = text(route.value.params, name);
+  const now = route.value;
+  const current = text(now.params, name);
   const [typed, setTyped] = useState(current);
-  const timer = useRef<ReturnType<typeof setTimeout>>();
-  useEffect(() => setTyped(current), [current]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  const take = (value: string): void => {
-    clearTimeout(timer.current);
-    if (value.trim() !== text(route.value.params, name)) change({ [name]: value.trim() }, { replace: true });
-  };
+  // With every change of the address, what was typed and has not taken effect is dropped.
+  useEffect(() => {
+    if (!changesSoon()) setTyped(current);
+  }, [now, current]);
   return (
     <TextField
       type="search"
@@ -32,13 +30,13 @@ export function FilterField({
       value={typed}
       onValue={(value) => {
         setTyped(value);
-        clearTimeout(timer.current);
-        timer.current = setTimeout(() => take(value), PAUSE_MS);
+        changeSoon({ [name]: value.trim() }, PAUSE_MS);
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter") take(typed);
+        if (event.key === "Enter") changeNow();
       }}
-      onBlur={() => take(typed)}
+      // Browsers also report this when the field goes away with its view: then nothing waits any more.
+      onBlur={changeNow}
       placeholder={placeholder}
     />
   );

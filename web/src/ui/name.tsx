@@ -1,5 +1,5 @@
 // Names and times as they appear in tables and headings.
-import { ago, instant, moment, NONE, visible, zoneName, type When } from "../text";
+import { ago, instant, moment, NONE, reason, visible, zoneName, type When } from "../text";
 
 /** A name from the network: shown as it is, character by character, never as markup, and never cut off. */
 export function DnsName({ name }: { name: string }) {
@@ -13,6 +13,11 @@ export function DnsName({ name }: { name: string }) {
 /** Other text that people or machines outside have written: server names, labels, notes, messages. */
 export function Foreign({ text }: { text: string }) {
   return <bdi class="foreign">{visible(text)}</bdi>;
+}
+
+/** What the central says in words: why something is as it is. */
+export function Reason({ text }: { text: string }) {
+  return <bdi class="foreign">{reason(text)}</bdi>;
 }
 
 /** A time. `relative` shows "3 min ago" with the exact time below. */

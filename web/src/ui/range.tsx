@@ -4,6 +4,7 @@ import { clock } from "../preferences";
 import { change, oneOf, route, text } from "../route";
 import { zoneName } from "../text";
 import { Button } from "./button";
+import { type Invalid, invalidChoice, InvalidNotice } from "./invalid";
 import { SelectField } from "./field";
 
 export const RANGES = ["1h", "24h", "7d", "30d"] as const;
@@ -65,6 +66,27 @@ export function rangeOf(params: URLSearchParams, standard: Relative | "all" = "2
     key: is,
   };
 }
+
+/** What the address says of the range, and does not count. */
+export function invalidRange(params: URLSearchParams, standard: Relative | "all" = "24h"): Invalid[] {
+  const { is, words } = rangeOf(params, standard);
+  const [from, to] = [text(params, "from"), text(params, "to")];
+  const instead =
+    is === "custom" ? "the time from its start until now" : is === "all" ? words : `the ${words}`;
+  const [start, end] = [parsed(from), parsed(to)];
+  const invalid: Invalid[] = [];
+  if (from !== "" && start === undefined) invalid.push({ what: "start", value: from, instead });
+  if (to !== "" && end === undefined) invalid.push({ what: "end", value: to, instead });
+  else if (to !== "" && from === "")
+    invalid.push({ what: "end", value: to, why: "there is no start", instead });
+  else if (start !== undefined && end !== undefined && end <= start)
+    invalid.push({ what: "range", value: `${from} to ${to}`, why: "it ends before it starts", instead });
+  if (is !== "custom") invalid.push(...invalidChoice(params, "range", [...RANGES, "all"], "range", instead));
+  return invalid;
+}
+
+export const invalidStep = (params: URLSearchParams): Invalid[] =>
+  invalidChoice(params, "step", STEPS_MIN.map(String), "step", "steps whose length is chosen automatically");
 
 export const STEPS_MIN = [5, 15, 30, 60] as const;
 
@@ -158,8 +180,10 @@ export function Range({ standard = "24h", steps = false }: { standard?: Relative
   const range = rangeOf(params, standard);
   const [opened, setOpened] = useState(false);
   const custom = range.is === "custom" || opened;
+  const invalid = [...invalidRange(params, standard), ...(steps ? invalidStep(params) : [])];
   return (
     <div class="range">
+      <InvalidNotice values={invalid} />
       <SelectField
         label="Time range"
         value={custom ? "custom" : range.is}

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { asApiError } from "../api";
 import { Button } from "./button";
 import { csvOf, saveFile } from "./csv";
 import { toast } from "./toast";
@@ -27,12 +28,12 @@ export function SaveRows({
       saveFile(`${name}.csv`, csvOf(header, await rows(control.signal)));
     } catch (error) {
       if (control.signal.aborted) return;
-      toast(`The file could not be saved: ${error instanceof Error ? error.message : String(error)}`, "bad");
+      toast(`The file could not be saved: ${asApiError(error).message}`, "bad");
     }
     setBusy(false);
   };
   return (
-    <Button kind="quiet" icon="download" busy={busy} onClick={() => void save()}>
+    <Button kind="quiet" icon="download" busy={busy} doing="Fetching" onClick={() => void save()}>
       CSV
     </Button>
   );

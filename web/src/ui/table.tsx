@@ -244,6 +244,39 @@ export function Table<Row>({
   );
 }
 
+/** The number of the page, where another one can be entered. */
+function PageNumber({ page, pages }: { page: number; pages: number }) {
+  const id = useId();
+  const [typed, setTyped] = useState(String(page));
+  useEffect(() => setTyped(String(page)), [page]);
+  return (
+    <form
+      class="paging-number"
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        const wanted = /^\d{1,9}$/.test(typed.trim()) ? Number(typed) : page;
+        const to = Math.min(pages, Math.max(1, wanted));
+        setTyped(String(to));
+        if (to !== page) change({ page: to === 1 ? null : to });
+      }}
+    >
+      <label for={id}>Page</label>
+      <input
+        id={id}
+        inputMode="numeric"
+        autocomplete="off"
+        size={String(pages).length}
+        title="Enter a number to go to that page"
+        value={typed}
+        onInput={(event) => setTyped(event.currentTarget.value)}
+        onBlur={() => setTyped(String(page))}
+      />
+      <span>of {count(pages)}</span>
+    </form>
+  );
+}
+
 function Paging({ total, state }: { total: number; state: TableState }) {
   const id = useId();
   const pages = Math.max(1, Math.ceil(total / state.per));
@@ -267,6 +300,12 @@ function Paging({ total, state }: { total: number; state: TableState }) {
     <nav class="paging" aria-label="Pages">
       <span>
         {from > total ? "Past the last row" : `${count(from)}–${count(to)}`} of {count(total)}
+        {from > total && state.page > 1 && (
+          <>
+            {" "}
+            <a href={hrefWith({ page: pages === 1 ? null : pages })}>Go to the last page</a>
+          </>
+        )}
       </span>
       <span class="paging-per">
         <label for={id}>Rows per page</label>
@@ -284,12 +323,25 @@ function Paging({ total, state }: { total: number; state: TableState }) {
       </span>
       <span class="paging-steps">
         {step(Math.min(state.page - 1, pages), "Previous page", "left")}
-        <span>
-          Page {count(state.page)} of {count(pages)}
-        </span>
+        {pages === 1 ? (
+          <span>Page {count(state.page)} of 1</span>
+        ) : (
+          <PageNumber page={state.page} pages={pages} />
+        )}
         {step(state.page + 1, "Next page", "right")}
       </span>
     </nav>
+  );
+}
+
+/** How many rows are selected, and how many of them a filter or the page hides. */
+export function Selected({ chosen, shown }: { chosen: readonly string[]; shown: readonly string[] }) {
+  const seen = new Set(shown);
+  const hidden = chosen.filter((key) => !seen.has(key)).length;
+  return (
+    <strong>
+      {count(chosen.length)} selected{hidden > 0 && `, ${count(hidden)} of them not shown`}
+    </strong>
   );
 }
 
@@ -311,7 +363,7 @@ export function DataTable<Row>({ query, state, csv, empty, tools, ...table }: Da
       <div class="table-head">
         <span class="muted" role="status">
           {data && !stale ? `${count(data.total)} ${data.total === 1 ? "row" : "rows"}` : ""}
-          {slow ? " Still loading; this takes longer than usual." : ""}
+          {slow ? `${data && !stale ? ". " : ""}Still loading; this takes longer than usual.` : ""}
         </span>
         {tools}
         {csv && (

@@ -143,3 +143,69 @@ behaviour("a part of the page that is not delivered is told, with what to do", a
   assert.ok(await page.getByRole("navigation", { name: "Main" }).isVisible());
   page.watch.nothing([...PROVOKED, /console: /]);
 });
+
+behaviour("a part of a page whose central is gone can be tried again", async () => {
+  const page = await signedIn();
+  await visit(page, "nowhere");
+  const gone = /\/(assets\/view-|healthz|api\/v2\/(?!session))/;
+  await page.route(gone, (route) => route.abort("connectionrefused"));
+  await page.goto(addressOf("audit"));
+  await page.getByText("The central could not be reached.").waitFor();
+  assert.equal(await page.getByText("It may have been updated").count(), 0);
+  await page.unroute(gone);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("heading", { name: "Audit log" }).waitFor();
+  page.watch.nothing([...PROVOKED, /console: /]);
+});
+
+behaviour("a part of a page that does not come is said to be slow", async () => {
+  const page = await signedIn();
+  await visit(page, "nowhere");
+  await page.route(/\/assets\/view-/, () => {});
+  await page.goto(addressOf("audit"));
+  await page.getByText("This takes longer than usual").waitFor();
+  page.watch.nothing(PROVOKED);
+});
+
+behaviour("an answer of another shape is asked for again by a refresh", async () => {
+  const page = await signedIn();
+  await visit(page, "nowhere");
+  const call = /\/api\/v2\/retirements(\?|$)/;
+  for (const body of ['{"a":1}', '[{"a":1}]']) {
+    await page.route(call, (route) => route.fulfill({ status: 200, contentType: "application/json", body }));
+    await visit(page, "plans");
+    await page.getByText("An unexpected answer").waitFor();
+    assert.doesNotMatch(await page.locator("main").innerText(), /iterable|undefined|is not a function/);
+    await page.unroute(call);
+    await page.route(call, (route) => route.fulfill(problem(503, "Busy", "the central is busy")));
+    await page.getByRole("button", { name: "Refresh", exact: true }).click();
+    await page.getByText("The central is busy", { exact: true }).waitFor();
+    await page.unroute(call);
+    await follow(page, page.getByRole("button", { name: "Refresh", exact: true }));
+    assert.equal(await page.getByRole("alert").count(), 0);
+    await visit(page, "nowhere");
+  }
+  page.watch.nothing(PROVOKED);
+});
+
+behaviour("a change that takes long says so, and its end is told after leaving", async () => {
+  const page = await signedIn();
+  await visit(page, "users?do=add");
+  let answer;
+  const slow = new Promise((resolve) => (answer = resolve));
+  await page.route(API, async (route) => {
+    if (route.request().method() !== "POST") return route.continue();
+    await slow;
+    await route.fulfill(problem(500, "Internal error", "the store has a bad day"));
+  });
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name", { exact: true }).fill("slow");
+  await dialog.getByRole("button", { name: /^Add/ }).click();
+  await dialog.getByText("Saving…").waitFor();
+  await dialog.getByText("Saving… This takes longer than usual.").waitFor();
+  await page.goto(addressOf("audit"));
+  await page.getByRole("heading", { name: "Audit log" }).waitFor();
+  answer();
+  await page.getByText(/was not saved: The store has a bad day/).waitFor();
+  page.watch.nothing(PROVOKED);
+});

@@ -101,12 +101,12 @@ test("a list has rows and nothing else", async () => {
 
 test("a page of a list knows how many rows there are", async () => {
   answers(json([{ a: 1 }], 200, { "x-total-count": "51" }));
-  assert.deepEqual(await api.list("users"), { rows: [{ a: 1 }], total: 51 });
+  assert.deepEqual(await api.list("things"), { rows: [{ a: 1 }], total: 51 });
 });
 
 test("without a total, the rows are all", async () => {
   answers(json([{ a: 1 }, { a: 2 }]));
-  assert.equal((await api.list("users")).total, 2);
+  assert.equal((await api.list("things")).total, 2);
 });
 
 test("a central that cannot be reached is a network's trouble", async () => {
@@ -163,4 +163,31 @@ test("files are asked for in a way that no spreadsheet runs", async () => {
   await api.csv("x", { host: "a" });
   const { searchParams } = new URL(calls[0].url);
   assert.deepEqual([searchParams.get("escape"), searchParams.get("host")], ["spreadsheet", "a"]);
+});
+
+test("rights are called as in the form", async () => {
+  answers(problem(403, { detail: "this needs the right server_create, which an administrator can give" }));
+  const { message } = await failure(api.get("settings"));
+  assert.equal(message, "This needs the right “Add servers”, which an administrator can give");
+});
+
+test("rows that lack what a view goes through are refused", async () => {
+  browser();
+  const { api } = await load("api");
+  for (const body of [{ a: 1 }, [{ a: 1 }], [{ retirement_id: 1, name: "x" }]]) {
+    answers(json(body));
+    assert.equal((await failure(api.list("retirements"))).trouble, "malformed");
+  }
+  answers(json({ a: 1 }));
+  assert.equal((await failure(api.select("select 1"))).trouble, "malformed");
+  answers(json({ a: 1 }));
+  assert.equal((await failure(api.get("retirements/1"))).trouble, "malformed");
+});
+
+test("a programming error is not shown in its own words", async () => {
+  browser();
+  const { api } = await load("api");
+  const { message, trouble } = api.asApiError(new TypeError("e is not iterable"));
+  assert.equal(trouble, "malformed");
+  assert.doesNotMatch(message, /iterable/);
 });

@@ -5,13 +5,37 @@ process.env.TZ = "Europe/Prague";
 
 const SOURCE = new URL("../../src/", import.meta.url).pathname;
 
+/** The tabs of a browser, which tell each other something at once and do not keep Node from ending. */
+function channel() {
+  const tabs = [];
+  return class {
+    constructor() {
+      tabs.push(this);
+    }
+    addEventListener(_name, action) {
+      this.hear = action;
+    }
+    postMessage(data) {
+      for (const tab of tabs) if (tab !== this) tab.hear?.({ data });
+    }
+  };
+}
+
 /** Puts a browser's globals in place, as they are at an address. */
 export function browser(hash = "") {
   const listeners = new Map();
   const location = { origin: "http://central.test", hash };
-  const kept = new Map();
+  const storage = () => {
+    const kept = {};
+    return Object.defineProperties(kept, {
+      getItem: { value: (name) => kept[name] ?? null },
+      setItem: { value: (name, value) => (kept[name] = String(value)) },
+      removeItem: { value: (name) => delete kept[name] },
+    });
+  };
   Object.assign(globalThis, {
     location,
+    BroadcastChannel: channel(),
     addEventListener: (name, action) => listeners.set(name, action),
     scrollTo: () => {},
     history: {
@@ -19,10 +43,8 @@ export function browser(hash = "") {
         location.hash = address;
       },
     },
-    localStorage: {
-      getItem: (name) => kept.get(name) ?? null,
-      setItem: (name, value) => kept.set(name, value),
-    },
+    localStorage: storage(),
+    sessionStorage: storage(),
     matchMedia: () => ({ matches: false, addEventListener: () => {} }),
     document: { hidden: false, documentElement: { dataset: {} } },
   });

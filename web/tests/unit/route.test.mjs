@@ -113,3 +113,39 @@ test("only true is true", () => {
     [true, false, false, false],
   );
 });
+
+test("what was typed takes effect after a pause, or at once when it is sent off", async () => {
+  const { route, location } = await at("#/servers?page=2");
+  route.changeSoon({ name: "n" }, 60_000);
+  route.changeSoon({ name: "ns" }, 60_000);
+  assert.equal(location.hash, "#/servers?page=2");
+  route.changeNow();
+  assert.equal(location.hash, "#/servers?name=ns");
+  route.changeSoon({ name: "ns1" }, 1);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(location.hash, "#/servers?name=ns1");
+});
+
+test("what was typed in one view does not reach the next", async () => {
+  const { route, follow, location } = await at("#/servers");
+  route.changeSoon({ name: "ns1" }, 1);
+  follow("#/delete?verdict=unused");
+  route.changeNow();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(location.hash, "#/delete?verdict=unused");
+});
+
+test("what was typed is dropped if the address has changed and the page has not heard of it", async () => {
+  const { route, location } = await at("#/servers");
+  route.changeSoon({ name: "ns1" }, 60_000);
+  location.hash = "#/delete";
+  route.changeNow();
+  assert.equal(location.hash, "#/delete");
+});
+
+test("what was typed and taken back does not leave the page of a table", async () => {
+  const { route, location } = await at("#/servers?page=2");
+  route.changeSoon({ name: "" }, 60_000);
+  route.changeNow();
+  assert.equal(location.hash, "#/servers?page=2");
+});

@@ -201,3 +201,51 @@ test("a change that stays refused is sent twice at most", async () => {
   await failure(api.send("PATCH", "settings", {}));
   assert.equal(calls.length, 3);
 });
+
+/** A page of ann's with drafts: one in memory, one in the tab's storage. Her session expires, then `user` signs in. */
+async function againAs(user, leave = (page) => failure(page.api.get("settings"))) {
+  browser();
+  const { session, api, draft } = await load("session", "api", "draft");
+  answers(json(body()));
+  await session.resume();
+  sessionStorage.setItem("zonepulse.draft.add-server", "{}");
+  answers(problem(401));
+  await leave({ api, ...session });
+  draft.keepDraft("notes", "typed");
+  answers(json(body({ user }), 201));
+  await session.signIn(user, "secret");
+  return [draft.keptDraft("notes"), sessionStorage.getItem("zonepulse.draft.add-server")];
+}
+
+test("what was being typed is there when the same user signs in again", async () => {
+  assert.deepEqual(await againAs("ann"), ["typed", "{}"]);
+});
+
+test("what was being typed is nobody else's", async () => {
+  assert.deepEqual(await againAs("bob"), [undefined, null]);
+});
+
+test("what was being typed goes when its user signs out", async () => {
+  assert.deepEqual(await againAs("ann", ({ signOut }) => signOut()), [undefined, null]);
+});
+
+test("what was being typed is nobody else's after a reload either", async () => {
+  browser();
+  sessionStorage.setItem("zonepulse.user", "ann");
+  sessionStorage.setItem("zonepulse.draft.add-server", "{}");
+  const { session } = await load("session");
+  answers(json(body({ user: "bob" }), 201));
+  await session.signIn("bob", "secret");
+  assert.equal(sessionStorage.getItem("zonepulse.draft.add-server"), null);
+});
+
+test("signing out in another tab of the browser is no expiry", async () => {
+  const one = await signedIn();
+  const { session: other } = await load("session");
+  answers(json(body()));
+  await other.resume();
+  answers(new Response(null, { status: 204 }));
+  await other.signOut();
+  assert.deepEqual(one.session.value, { is: "out", expired: false, elsewhere: true });
+  assert.deepEqual(other.session.value, { is: "out", expired: false });
+});

@@ -122,3 +122,9 @@ test("shorter retention says what is lost, longer does not", () => {
 test("a complaint stands at its field without the field's name", () => {
   assert.equal(model.complaint("dns_interval_s: must divide 300", "dns_interval_s"), "Must divide 300");
 });
+
+test("a time to keep that is too long is not called too short", () => {
+  const raw = declared("raw_retention_minutes");
+  assert.match(model.faultOf(raw, "99999999999999999999"), /at most 4,294,967,294/);
+  assert.match(model.faultOf(raw, "0"), /at least 1/);
+});

@@ -110,3 +110,30 @@ test("markup and names of other scripts stay as they are", () => {
   for (const name of ["<script>alert(1)</script>", "žluťoučký.example.", "例え.テスト.", "a b"])
     assert.equal(text.visible(name), name);
 });
+
+test("reasons have their times in the chosen clock, and numbers as the page writes them", () => {
+  const { reason } = text;
+  assert.equal(
+    reason("no heartbeat for 213 s, the last one at 2026-11-28T06:08:26.047Z"),
+    "no heartbeat for 3 min 33 s, the last one at 2026-11-28 07:08:26",
+  );
+  assert.equal(
+    inClock("utc", () => reason("can be used until 2026-11-29T07:06:02.77+01:00")),
+    "can be used until 2026-11-29 06:06:02",
+  );
+  assert.equal(reason("222975814 queries for it in all"), "222,975,814 queries for it in all");
+  assert.equal(reason("observed for 48.93 % of its time"), "observed for 48.9% of its time");
+  assert.equal(reason("99.99 % of 1 s"), "99.9% of 1 s");
+});
+
+test("names, ports and code in reasons stay as they are", () => {
+  for (const said of [
+    "a port 53535 of ns1",
+    "ns12345.example was not observed",
+    "192.0.2.1:53535 does not answer",
+    "`sleep 300 s` of 12345",
+    "serial 2026112801 is older",
+    "Protected by the operator: ticket 12345678 of 2026-11-28T06:08:26Z",
+  ])
+    assert.equal(text.reason(said), said);
+});

@@ -2,7 +2,7 @@
 import { list } from "../../api";
 import { useQuery } from "../../query";
 import { change, flag, href, hrefWith, route } from "../../route";
-import { count, duration, moment, plural, zoneName, visible } from "../../text";
+import { count, duration, floored, moment, plural, zoneName, visible } from "../../text";
 import type { ObservationRow, ZoneEntry } from "../../types";
 import {
   Button,
@@ -18,7 +18,6 @@ import {
   Table,
   Time,
 } from "../../ui";
-import { observedShare } from "./summary";
 import { windowLength } from "./verdict";
 
 const CALL = "monitoring/dns/observation";
@@ -134,7 +133,7 @@ function Strip({
       viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
       preserveAspectRatio="none"
       role="img"
-      aria-label={`${visible(name)}: observed ${observedShare(share)} of the window`}
+      aria-label={`${visible(name)}: observed ${floored(share)} of the window`}
     >
       <rect class="delete-strip-gap" width={WIDTH} height={HEIGHT} />
       {spans
@@ -233,8 +232,8 @@ export function Evidence({
           },
           {
             id: "share",
-            title: "Observed",
-            cell: ({ share }) => <State tone={share >= 1 ? "good" : "warn"}>{observedShare(share)}</State>,
+            title: "Observed of the whole window",
+            cell: ({ share }) => <State tone={share >= 1 ? "good" : "warn"}>{floored(share)}</State>,
           },
           {
             id: "strip",

@@ -14,6 +14,7 @@ import {
   Field,
   Loading,
   Notice,
+  RecordNames,
   SelectField,
   TextField,
   toast,
@@ -101,6 +102,7 @@ export function PlanDialog({
         </>
       }
     >
+      <RecordNames rows={rows} />
       <p>
         A plan only marks records and watches them: whoever asks for one raises an alert. Nothing changes in
         the zone until you run what the plan exports.

@@ -4,7 +4,7 @@ import { list, malformed, send } from "../../api";
 import { useChange, useQuery } from "../../query";
 import { plural } from "../../text";
 import type { ProtectionWord, ResourceRow } from "../../types";
-import { Button, Dialog, DnsName, Failure, Field, Loaded, TextField, toast } from "../../ui";
+import { Button, Dialog, DnsName, Failure, Field, Loaded, RecordNames, TextField, toast } from "../../ui";
 
 interface About {
   resource_id: number;
@@ -163,7 +163,10 @@ export function ResourceDialog({
           </Loaded>
         </>
       ) : (
-        <Form rows={rows} known={undefined} protection={protection} onClose={onClose} />
+        <>
+          <RecordNames rows={rows} />
+          <Form rows={rows} known={undefined} protection={protection} onClose={onClose} />
+        </>
       )}
     </Dialog>
   );

@@ -1,6 +1,6 @@
 // How many records there are with each verdict, in all and by zone.
 import { change, flag, href, hrefWith, list as listParam, route } from "../../route";
-import { count, plural, share, visible } from "../../text";
+import { count, plural, floored, reason } from "../../text";
 import type { ZoneEntry } from "../../types";
 import {
   Badge,
@@ -91,7 +91,7 @@ const COLUMNS: Column<Row>[] = [
         </a>{" "}
         {view !== "default" && <Badge>{view}</Badge>}
         {(state === "failed" || state === "expired" || state === "waiting" || state === "empty") && (
-          <a class="small delete-zone-state" href={href("zones")} title={error ? visible(error) : undefined}>
+          <a class="small delete-zone-state" href={href("zones")} title={error ? reason(error) : undefined}>
             {state === "empty" ? "no contents yet" : state === "waiting" ? "waits for confirmation" : state}
           </a>
         )}
@@ -106,20 +106,16 @@ const COLUMNS: Column<Row>[] = [
   })),
   {
     id: "observed",
-    title: "Observed",
+    title: "Observed of the whole window",
     numeric: true,
     cell: ({ verdicts }) =>
       verdicts?.observed === null || verdicts === undefined ? (
         <span class="muted">–</span>
       ) : (
-        observedShare(verdicts.observed)
+        floored(verdicts.observed)
       ),
   },
 ];
-
-/** Never rounded up to 100%. */
-export const observedShare = (value: number): string =>
-  share(value >= 1 ? 1 : Math.floor(value * 1000) / 1000);
 
 /** Counts of all zones, the ones with most to delete first. Without a query, they are too many for this window. */
 export function ZoneTable({

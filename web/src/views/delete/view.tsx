@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import { list, type Params } from "../../api";
+import { asciiName, filterError, nameFilterFault } from "../../names";
 import { useQuery } from "../../query";
 import { change, href, list as listParam, oneOf, text } from "../../route";
 import { may } from "../../session";
-import { count, duration, plural } from "../../text";
+import { duration, plural } from "../../text";
 import type { ProtectionWord, VerdictRow, ZoneEntry } from "../../types";
 import {
   Button,
@@ -14,10 +15,14 @@ import {
   Filters,
   FilterSelect,
   Foreign,
+  invalidChoice,
+  InvalidNotice,
   LinkButton,
   Loaded,
   Page,
+  Reason,
   RecordLink,
+  Selected,
   SelectField,
   tableState,
   Time,
@@ -69,7 +74,7 @@ const Why = ({ row }: { row: VerdictRow }) => (
   <div class="delete-why">
     {reasonsOf(row.reasons).own.map((sentence) => (
       <p key={sentence}>
-        <Foreign text={sentence} />
+        <Reason text={sentence} />
       </p>
     ))}
   </div>
@@ -113,14 +118,14 @@ const COLUMNS: Column<VerdictRow>[] = [
       <div>
         <span class="nowrap">{duration(quiet_for_s)}</span>
         <span class="muted small delete-below">
-          {rules_out === null ? "rules out no rhythm" : `rules out ${rules_out} use`}
+          {rules_out === null ? "too short to rule out any rhythm of use" : `rules out ${rules_out} use`}
         </span>
       </div>
     ),
   },
   {
     id: "evidence",
-    title: "Rests on",
+    title: "Based on",
     cell: ({ evidence, asked }) => (
       <span class="nowrap">
         {evidence === "queries"
@@ -153,13 +158,16 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
 
   const filters: Params = {
     zone,
-    host: pattern(text(params, "host")),
+    host: pattern(asciiName(text(params, "host"))),
     type: text(params, "type"),
     not_accessed_for: window,
   };
+  const wrong = filterError(nameFilterFault(text(params, "host")));
   const call: Params = { ...filters, verdict: verdicts, order: order === "quiet" ? null : order };
   const query = useQuery(`${CALL} ${JSON.stringify([call, state])}`, (signal) =>
-    list<VerdictRow>(CALL, { ...call, offset: state.offset, limit: state.limit }, signal),
+    wrong
+      ? Promise.reject(wrong)
+      : list<VerdictRow>(CALL, { ...call, offset: state.offset, limit: state.limit }, signal),
   );
   // Whoever looks for certain records wants to see them rather than summaries.
   const filtered = verdicts.length > 0 || text(params, "host") !== "" || text(params, "type") !== "";
@@ -171,9 +179,13 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
     (signal) => countByZone(zones, window, signal),
     { enabled: countable && whole },
   );
-  const some = useQuery(`${CALL} counts ${JSON.stringify(filters)}`, (signal) => countAll(filters, signal), {
-    enabled: !(countable && whole),
-  });
+  const some = useQuery(
+    `${CALL} counts ${JSON.stringify(filters)}`,
+    (signal) => (wrong ? Promise.reject(wrong) : countAll(filters, signal)),
+    {
+      enabled: !(countable && whole),
+    },
+  );
   const counts =
     countable && whole ? { ...byZone, data: byZone.data && together(concerned, byZone.data) } : some;
   const windows = WINDOWS.some(([each]) => each === window)
@@ -218,6 +230,21 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
         />
         <FilterSelect name="window" label="Not used for" choices={windows} />
       </Filters>
+      <InvalidNotice
+        values={[
+          ...(text(params, "window") === "" || windowLength(text(params, "window")) !== undefined
+            ? []
+            : [{ what: "window", value: text(params, "window"), instead: "90 days" }]),
+          ...listParam(params, "verdict")
+            .filter((each) => !isVerdict(each))
+            .map((value) => ({
+              what: "verdict",
+              value,
+              instead: verdicts.length > 0 ? "the other verdicts" : "all verdicts",
+            })),
+          ...invalidChoice(params, "order", ["quiet", "zone"], "order", "the longest quiet first"),
+        ]}
+      />
       <Tiles query={counts} />
       <Evidence zones={concerned} window={window} brief={filtered} />
       {zone === "" && zones.length > 1 && !filtered && (
@@ -283,7 +310,10 @@ function Verdicts({ zones, params }: { zones: readonly ZoneEntry[]; params: URLS
           <>
             {rows.length > 0 && (
               <div class="row delete-selection" role="group" aria-label="Selected records">
-                <strong>{count(rows.length)} selected</strong>
+                <Selected
+                  chosen={[...chosen.keys()]}
+                  shown={(query.data?.rows ?? []).map(({ resource_id }) => String(resource_id))}
+                />
                 {mayPlan && (
                   <Button kind="primary" icon="plans" onClick={() => setAsked({ is: "plan" })}>
                     Retire…

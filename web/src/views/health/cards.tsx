@@ -1,6 +1,6 @@
 // The central's own state, from its metrics.
 import type { ComponentChildren } from "preact";
-import { send } from "../../api";
+import { select } from "../../api";
 import { useQuery } from "../../query";
 import { may } from "../../session";
 import { brief, bytes, count, duration, measure, NONE, plural } from "../../text";
@@ -295,7 +295,7 @@ export function Losses({
     const sql = `SELECT sum(messages_seen) AS seen, sum(hits) AS counted, sum(not_counted) AS not_counted,
  sum(kernel_dropped) AS kernel_drop, sum(interface_dropped) AS interface_drop, sum(batches_evicted) AS evicted
  FROM coverage WHERE time >= now() - interval '${DAYS[range]} days'`;
-    const [row] = await send<Counts[]>("POST", "sql", { sql }, { signal });
+    const [row] = await select<Counts>(sql, signal);
     return row;
   });
   const causes = new Map<string, { length: number; servers: ServerEntry[] }>();

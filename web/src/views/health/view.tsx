@@ -19,6 +19,7 @@ import {
   Loading,
   Notice,
   Page,
+  Reason,
   State,
 } from "../../ui";
 import { fetchFleet, HEALTH } from "../servers/fleet";
@@ -204,7 +205,7 @@ export default function View({ params }: ViewProps) {
                       <a href={href("zones")}>Zones</a>
                     )}
                   </State>
-                  <Foreign text={why} />
+                  <Reason text={why} />
                 </li>
               ))}
               {hidden > 0 && (

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError } from "../../api";
+import { type ApiError, asApiError } from "../../api";
 import { signIn } from "../../session";
 import { duration, visible } from "../../text";
 import { Button, Notice, TextField } from "../../ui";
@@ -28,7 +28,7 @@ function words(error: ApiError): string {
 }
 
 /** Stands in place of the view that was asked for, which therefore appears after signing in. */
-export default function Login({ expired }: { expired: boolean }) {
+export default function Login({ expired, elsewhere = false }: { expired: boolean; elsewhere?: boolean }) {
   const [user, setUser] = useState("");
   const [password, setPassword] = useState("");
   const [error, setError] = useState<ApiError>();
@@ -54,10 +54,7 @@ export default function Login({ expired }: { expired: boolean }) {
     try {
       await signIn(read("username", user), read("password", password));
     } catch (failed) {
-      const why =
-        failed instanceof ApiError
-          ? failed
-          : new ApiError("malformed", "It failed", String(failed), "Reload the page.");
+      const why = asApiError(failed);
       setError(why);
       setUntil(Date.now() + why.retryAfterS * 1000);
       // What was typed is worth keeping when it was not what was wrong.
@@ -80,6 +77,7 @@ export default function Login({ expired }: { expired: boolean }) {
       >
         <Brand />
         <h1 id="login-title">Sign in</h1>
+        {elsewhere && !error && <Notice>You were signed out.</Notice>}
         {expired && !error && <Notice>Your session has expired. Sign in to continue where you were.</Notice>}
         <div role="alert">{error && <Notice tone="bad">{words(error)}</Notice>}</div>
         <TextField
@@ -103,7 +101,7 @@ export default function Login({ expired }: { expired: boolean }) {
           onKeyUp={(event) => setCapsLock(event.getModifierState("CapsLock"))}
           onBlur={() => setCapsLock(false)}
         />
-        <Button kind="primary" type="submit" busy={busy} disabled={left > 0}>
+        <Button kind="primary" type="submit" busy={busy} doing="Signing in" disabled={left > 0}>
           {left > 0 ? `Try again in ${duration(left)}` : "Sign in"}
         </Button>
         <p class="muted small">

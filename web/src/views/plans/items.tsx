@@ -4,7 +4,7 @@ import { list, send } from "../../api";
 import { useChange, useQuery } from "../../query";
 import { href, list as listParam } from "../../route";
 import { may } from "../../session";
-import { count, duration, plural } from "../../text";
+import { duration, plural } from "../../text";
 import type { AlertBody, ItemBody, PlanBody, StageWord, VerdictRow } from "../../types";
 import {
   Button,
@@ -16,7 +16,9 @@ import {
   Menu,
   pageOf,
   RecordLink,
+  RecordNames,
   SaveRows,
+  Selected,
   State,
   tableState,
   Time,
@@ -189,7 +191,7 @@ export function Items({
           <>
             {chosen.size > 0 && (
               <div class="row" role="group" aria-label="Selected records">
-                <strong>{count(chosen.size)} selected</strong>
+                <Selected chosen={[...chosen]} shown={ids.map(String)} />
                 <Menu
                   label="Record a stage for the selected records"
                   button="Record stage"
@@ -265,6 +267,7 @@ export function Items({
           onConfirm={() => remove.run(removing)}
           onClose={close}
         >
+          <RecordNames rows={plan.resources.filter(({ resource_id }) => removing.includes(resource_id))} />
           <p>Nothing changes in the zone. These records are not watched any more.</p>
           {remove.error && <Failure error={remove.error} title="The plan was not changed" />}
         </Confirm>

@@ -1,5 +1,5 @@
-import { useState } from "preact/hooks";
 import { get, list, send } from "../../api";
+import { useDraft } from "../../draft";
 import { useChange, useQuery } from "../../query";
 import { go, href } from "../../route";
 import { may } from "../../session";
@@ -35,7 +35,7 @@ export function PlanPage({ id, params }: { id: string; params: URLSearchParams }
   const alerts = useQuery("retirement alerts", (signal) =>
     list<AlertBody>(ALERTS, { limit: 10_000 }, signal),
   );
-  const [asked, setAsked] = useState<"rename" | "delete">();
+  const [asked, setAsked] = useDraft<"rename" | "delete" | undefined>(`plan dialog ${id}`, undefined);
   const plan = query.data;
   const zone = useQuery(
     `zone ${plan?.zone_id ?? 0}`,
@@ -113,8 +113,8 @@ export function PlanPage({ id, params }: { id: string; params: URLSearchParams }
 }
 
 function Rename({ plan, onClose }: { plan: PlanBody; onClose: () => void }) {
-  const [name, setName] = useState(plan.name);
-  const [note, setNote] = useState(plan.note);
+  const [name, setName] = useDraft(`plan name ${plan.retirement_id}`, plan.name);
+  const [note, setNote] = useDraft(`plan note ${plan.retirement_id}`, plan.note);
   const change = useChange(
     () => send<PlanBody>("PATCH", `${CALL}/${plan.retirement_id}`, { name: name.trim(), note: note.trim() }),
     () => {

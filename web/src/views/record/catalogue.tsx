@@ -4,7 +4,7 @@ import { useQuery } from "../../query";
 import { href, oneOf } from "../../route";
 import { count, duration, plural, share } from "../../text";
 import type { PlanBody, ResourceRow, VerdictRow } from "../../types";
-import { Badge, Card, Empty, FilterSelect, Foreign, LinkButton, Loaded, State, Time } from "../../ui";
+import { Badge, Card, Empty, FilterSelect, Foreign, Reason, LinkButton, Loaded, State, Time } from "../../ui";
 import { reasonsOf, STANDARD_WINDOW, VerdictState, WINDOWS } from "../delete/verdict";
 import { exactly } from "../records/patterns";
 
@@ -36,7 +36,7 @@ function Verdict({ row }: { row: VerdictRow }) {
       <ul class="record-reasons">
         {[...own, ...rhythm].map((reason) => (
           <li key={reason}>
-            <Foreign text={reason} />
+            <Reason text={reason} />
           </li>
         ))}
       </ul>
@@ -50,7 +50,7 @@ function Verdict({ row }: { row: VerdictRow }) {
         <dt>Observed</dt>
         <dd>
           {row.observed_share < 1 && row.observed_share > 0.9994 ? "99.9%" : share(row.observed_share)} of the
-          window
+          whole window
         </dd>
       </dl>
     </div>

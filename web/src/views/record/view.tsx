@@ -3,7 +3,7 @@ import { list, type Params } from "../../api";
 import { useQuery } from "../../query";
 import { href, oneOf, text } from "../../route";
 import { count, measure, NONE, share } from "../../text";
-import type { DnsAggregate, ObservationRow, ServerEntry } from "../../types";
+import type { DnsAggregate, ObservationRow, ServerEntry, ZoneEntry } from "../../types";
 import {
   Badge,
   Card,
@@ -30,6 +30,7 @@ import { summaries } from "../health/ledger";
 import type { ViewProps } from "../index";
 import { exactly } from "../records/patterns";
 import { ResourceCard, useResources, VerdictCard } from "./catalogue";
+import { servingServers } from "./serving";
 import { type Asked, type Rates, ratesOf } from "./series";
 import { Servers, Types } from "./servers";
 
@@ -79,6 +80,9 @@ function Record({ host, type, params }: { host: string; type: string; params: UR
   );
   const resources = useResources(host, type);
   const servers = useQuery("servers", (signal) => list<ServerEntry>("servers", {}, signal), {
+    refreshes: false,
+  });
+  const zones = useQuery("zones", (signal) => list<ZoneEntry>("zones", { limit: 10_000 }, signal), {
     refreshes: false,
   });
   const ledger = useQuery(`observation ${JSON.stringify(limits)}`, (signal) =>
@@ -169,7 +173,14 @@ function Record({ host, type, params }: { host: string; type: string; params: UR
           ]}
         />
       </Filters>
-      {observed && <Incomplete servers={known} all={observed} what="What is shown" words={range.words} />}
+      {observed && (zones.data ?? zones.error) && (
+        <Incomplete
+          servers={servingServers(host, zones.data?.rows ?? [], known)}
+          all={observed}
+          what="What is shown"
+          words={range.words}
+        />
+      )}
       <Card>
         <Loaded query={rates} what="Queries and responses">
           {(data) =>

@@ -3,7 +3,7 @@ import { useEffect, useId, useState } from "preact/hooks";
 import { clock } from "../../preferences";
 import { change, oneOf, text } from "../../route";
 import { instant, moment, zoneName } from "../../text";
-import { Button, SelectField } from "../../ui";
+import { Button, type Invalid, invalidChoice, SelectField } from "../../ui";
 import { fromLocal, iso, local } from "../../ui/range";
 
 const CHOICES = [
@@ -44,6 +44,20 @@ export function accessOf(params: URLSearchParams): Access {
     accessed_from: how === "in" ? `-${length}` : "",
     accessed_to: how === "not" ? `-${length}` : "",
   };
+}
+
+/** What the address says of the last access, and does not count. */
+export function invalidAccess(params: URLSearchParams): Invalid[] {
+  const [from, to] = [text(params, "accessed_from"), text(params, "accessed_to")];
+  const shown = accessWords(accessOf(params));
+  const instead = shown === "" ? "records whenever they were last accessed" : `records ${shown}`;
+  const [start, end] = [instant(from), instant(to)];
+  const invalid = [from, to]
+    .filter((value) => value !== "" && instant(value) === undefined)
+    .map((value) => ({ what: "time of the last access", value, instead }));
+  if (start !== undefined && end !== undefined && end <= start)
+    invalid.push({ what: "range of the last access", value: `${from} to ${to}`, instead: "no record" });
+  return [...invalid, ...invalidChoice(params, "access", IDS, "choice of the last access", instead)];
 }
 
 const UNITS: Record<string, number> = { h: 3_600_000, d: 86_400_000 };

@@ -1,5 +1,6 @@
 // Which records are asked for, how often, and when last.
-import { list, type Page as Rows, type Params, send } from "../../api";
+import { list, type Page as Rows, type Params, select } from "../../api";
+import { asciiName, filterError, idFilterFault, nameFilterFault } from "../../names";
 import { type Query, useQuery } from "../../query";
 import { href, hrefWith, oneOf, text } from "../../route";
 import { count, duration, share, visible } from "../../text";
@@ -14,6 +15,8 @@ import {
   Figures,
   FilterField,
   Filters,
+  invalidChoice,
+  InvalidNotice,
   FilterSelect,
   LinkButton,
   Notice,
@@ -25,7 +28,8 @@ import {
 import { Incomplete, observedShare, observedText } from "../health/incomplete";
 import { summaries } from "../health/ledger";
 import type { ViewProps } from "../index";
-import { absolute, ACCESS_PARAMS, AccessFilter, accessOf, accessWords } from "./access";
+import { absolute, ACCESS_PARAMS, AccessFilter, accessOf, accessWords, invalidAccess } from "./access";
+import { servingServers } from "../record/serving";
 import { type Extras, extrasOf, keyOf } from "./extras";
 import { patternsOf, totalsSql } from "./patterns";
 import { When } from "./when";
@@ -214,7 +218,9 @@ export default function View({ params }: ViewProps) {
   const [zone, server, type] = [text(params, "zone"), text(params, "server"), text(params, "type")];
   const outside = zone === "none";
   const resource = outside ? "0" : text(params, "resource");
-  const hosts = patternsOf(text(params, "host"), outside ? "" : zone);
+  const typed = text(params, "host");
+  const wrong = filterError(nameFilterFault(typed), idFilterFault(resource, "Resource id"));
+  const hosts = patternsOf(asciiName(typed), outside ? "" : zone);
   const exists = names === "all" ? null : names === "existing";
 
   const chosen: Params = { host: hosts, type, server_id: server, resource_id: resource, rcode: code };
@@ -226,12 +232,16 @@ export default function View({ params }: ViewProps) {
       : { exists, accessed_from: access.accessed_from, accessed_to: access.accessed_to }),
   };
   const query = useQuery(`${CALL} ${JSON.stringify([asked, state])}`, (signal) =>
-    list<DnsAggregate>(CALL, { ...asked, offset: state.offset, limit: state.limit }, signal),
+    wrong
+      ? Promise.reject(wrong)
+      : list<DnsAggregate>(CALL, { ...asked, offset: state.offset, limit: state.limit }, signal),
   );
   const servers = useQuery("servers", (signal) => list<ServerEntry>("servers", {}, signal), {
     refreshes: false,
   });
-  const zones = useQuery("zones", (signal) => list<ZoneEntry>("zones", {}, signal), { refreshes: false });
+  const zones = useQuery("zones", (signal) => list<ZoneEntry>("zones", { limit: 10_000 }, signal), {
+    refreshes: false,
+  });
 
   const selected = {
     hosts,
@@ -246,13 +256,14 @@ export default function View({ params }: ViewProps) {
   const sums = useQuery(
     `records totals ${JSON.stringify([selected, counted])}`,
     async (signal): Promise<Sums> => {
+      if (wrong) throw wrong;
       if (!limited) {
         const sql = totalsSql({
           ...selected,
           accessedFrom: absolute(selected.accessedFrom),
           accessedTo: absolute(selected.accessedTo),
         });
-        const [row] = await send<Sums[]>("POST", "sql", { sql }, { signal });
+        const [row] = await select<Sums>(sql, signal);
         return row ?? { records: 0, hits: 0, nxdomain: 0, responses: 0 };
       }
       const range = { ...chosen, interval: "all", date_from: `-${counted}` };
@@ -289,9 +300,11 @@ export default function View({ params }: ViewProps) {
       signal,
     ),
   );
-  const contributing = (servers.data?.rows ?? []).filter(
-    (each) => server === "" || String(each.server_id) === server,
-  );
+  const serving =
+    zone === "" || outside
+      ? (servers.data?.rows ?? [])
+      : servingServers(zone, zones.data?.rows ?? [], servers.data?.rows ?? []);
+  const contributing = serving.filter((each) => server === "" || String(each.server_id) === server);
   const observed =
     ledger.data && !ledger.stale ? summaries(ledger.data.rows, contributing, Date.now()) : undefined;
 
@@ -372,6 +385,19 @@ export default function View({ params }: ViewProps) {
         {!limited && <AccessFilter params={params} />}
         {!outside && <FilterField name="resource" label="Resource id" placeholder="a number" />}
       </Filters>
+      <InvalidNotice
+        values={[
+          ...invalidChoice(params, "range", Object.keys(COUNTED), "range", "queries of all time"),
+          ...invalidChoice(
+            params,
+            "names",
+            ["existing", "missing", "all"],
+            "choice of names",
+            "the usual one",
+          ),
+          ...(limited ? [] : invalidAccess(params)),
+        ]}
+      />
       <Figures>
         <Figure
           label={words === "" ? "Records" : `Records ${words}`}
@@ -380,8 +406,8 @@ export default function View({ params }: ViewProps) {
             limited || names === "all"
               ? "including names that do not exist"
               : names === "missing"
-                ? "names that do not exist"
-                : "names that exist"
+                ? "names and types that do not exist"
+                : "each a name that exists and a type"
           }
         />
         <Figure
@@ -418,7 +444,11 @@ export default function View({ params }: ViewProps) {
               "…"
             )
           }
-          note={<a href={href("health")}>Health</a>}
+          note={
+            <>
+              servers count from when they were added · <a href={href("health")}>Health</a>
+            </>
+          }
         />
       </Figures>
       {observed && (

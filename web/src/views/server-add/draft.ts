@@ -1,10 +1,11 @@
-// What was typed into the wizard. It outlives steps, back and reload, but not the session; secrets stay in memory.
+// What was typed into the wizard. It outlives steps, back, reload and
+// signing in again, but is nobody else's; secrets stay in memory.
 import { signal } from "@preact/signals";
-import { onSessionEnd } from "../../session";
+import { DRAFTS, onUserLeft } from "../../session";
 import type { Handover } from "../../types";
 import type { Draft } from "../servers/settings";
 
-const KEY = "zonepulse.add-server";
+const KEY = `${DRAFTS}add-server`;
 const SECRETS = ["rabbitmq_password", "pull_token"];
 
 function stored(): Draft {
@@ -34,7 +35,7 @@ export function change(next: Draft): void {
   }
 }
 
-onSessionEnd(() => {
+onUserLeft(() => {
   change({});
   created.value = undefined;
 });

@@ -1,6 +1,7 @@
 // A new server in five steps, then the command for its node.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { hostFault, urlFault } from "../../address";
 import { get, list, send } from "../../api";
 import { useChange, useQuery } from "../../query";
 import { go, href, number, oneOf } from "../../route";
@@ -8,6 +9,7 @@ import { may } from "../../session";
 import { visible } from "../../text";
 import type { AddressRow, GlobalAnswer, Handover } from "../../types";
 import {
+  AreaField,
   Button,
   Card,
   CheckField,
@@ -29,7 +31,6 @@ import {
   type Draft,
   faultAt,
   type Faults,
-  hostFault,
   labelOf,
   messageOf,
   settingChanges,
@@ -37,7 +38,6 @@ import {
   SettingRows,
   type SettingName,
   shownValue,
-  urlFault,
 } from "../servers/settings";
 import { change, created, draft as kept } from "./draft";
 
@@ -176,7 +176,7 @@ function Common({ draft, faults }: { draft: Draft; faults: Faults }) {
         error={faults.os}
         onValue={set("os")}
       />
-      <TextField
+      <AreaField
         label="Notes"
         name="notes"
         value={draft.notes ?? ""}

@@ -1,6 +1,6 @@
 // What a server measured, each chart with a call of its own, so that one that fails takes no other with it.
 import { useMemo } from "preact/hooks";
-import { list, malformed, send } from "../../api";
+import { list, select } from "../../api";
 import { useQuery } from "../../query";
 import { oneOf } from "../../route";
 import { bytes, measure } from "../../text";
@@ -505,9 +505,7 @@ async function fetchCodes(span: Span, signal: AbortSignal): Promise<CodeRow[]> {
     `SELECT time, rcode, sum(hits) AS hits FROM ${TABLES[span.step] ?? "dns_1h"} ` +
     `WHERE server_id = ${span.server} AND action = 'response' AND time >= TIMESTAMP '${isoOf(start)}'${end} ` +
     "GROUP BY time, rcode ORDER BY time";
-  const rows = await send<unknown>("POST", "sql", { sql }, { signal });
-  if (!Array.isArray(rows)) throw malformed("The central's answer is not a list of rows.");
-  return rows as CodeRow[];
+  return select<CodeRow>(sql, signal);
 }
 
 const CODE_ORDER = ["NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR", "NOTIMP"];

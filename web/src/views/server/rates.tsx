@@ -1,5 +1,6 @@
 // Requests per second of a server: as a chart, and step by step.
 import { list, type Params } from "../../api";
+import { asciiName, idFilterFault, nameFilterFault } from "../../names";
 import { useQuery } from "../../query";
 import { href, oneOf, text } from "../../route";
 import { count, measure, NONE } from "../../text";
@@ -108,7 +109,8 @@ export function Rates({ server, name, params }: PartProps) {
   const range = rangeOf(params, "24h");
   const action = oneOf(params, "action", ACTIONS, "");
   const record = text(params, "record");
-  const wrong = record !== "" && !/^\d{1,15}$/.test(record);
+  const fault = nameFilterFault(text(params, "host")) ?? idFilterFault(record, "Record id");
+  const wrong = fault !== undefined;
   const state = tableState(params, "-time");
   const chosen = text(params, "step");
   // Raw points of the last hour are certainly there, so that it need not be coarse.
@@ -116,9 +118,9 @@ export function Rates({ server, name, params }: PartProps) {
   const tooMany = range.length / step > MOST_STEPS;
   const asked: Params = {
     server_id: server,
-    host: pattern(text(params, "host")),
+    host: pattern(asciiName(text(params, "host"))),
     type: text(params, "type"),
-    resource_id: wrong ? "" : record,
+    resource_id: record,
     action: action === "both" ? "" : action,
     by: action === "both" ? "action" : "",
     date_from: range.date_from,
@@ -163,7 +165,7 @@ export function Rates({ server, name, params }: PartProps) {
       </Filters>
       {wrong && (
         <p class="field-error" role="alert">
-          A record id is a whole number. 0 stands for records that are in no zone.
+          {fault}
         </p>
       )}
       {wrong ? null : tooMany ? (

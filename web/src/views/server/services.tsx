@@ -4,7 +4,7 @@ import { list } from "../../api";
 import { may } from "../../session";
 import { bytes, count, duration, NONE, visible } from "../../text";
 import type { AddressRow, ComponentBody, HeartbeatRow } from "../../types";
-import { Card, Empty, Foreign, LinkButton, SaveRows, State, Time } from "../../ui";
+import { Card, Empty, Foreign, Reason, LinkButton, SaveRows, State, Time } from "../../ui";
 import { href } from "../../route";
 import { COMPONENTS, HEALTH } from "../servers/fleet";
 import type { PartProps } from "./view";
@@ -94,7 +94,7 @@ function HealthCard({ row }: { row: HeartbeatRow }) {
             <li key={`${health} ${reason}`}>
               <State tone={HEALTH[health].tone}>{HEALTH[health].text}</State>
               <p>
-                <Foreign text={reason} />
+                <Reason text={reason} />
               </p>
               {since !== null && (
                 <p class="muted small">
@@ -131,7 +131,7 @@ function Capture({ row }: { row: HeartbeatRow }) {
       </p>
       {capture.detail && (
         <p>
-          <Foreign text={capture.detail} />
+          <Reason text={capture.detail} />
         </p>
       )}
       {(capture.blind ?? []).length > 0 && (
@@ -140,7 +140,7 @@ function Capture({ row }: { row: HeartbeatRow }) {
             <li key={reason}>
               <State tone="bad">{BLIND[reason] ?? visible(reason)}</State>
               <p>
-                <Foreign text={detail} />
+                <Reason text={detail} />
               </p>
             </li>
           ))}
@@ -200,7 +200,7 @@ function Probe({ row, detail }: { row: HeartbeatRow; detail: PartProps["detail"]
             <dt>Conflict</dt>
             <dd>
               <State tone="bad">
-                <Foreign text={row.conflict} />
+                <Reason text={row.conflict} />
               </State>
             </dd>
           </>
@@ -250,7 +250,7 @@ function Addresses({ detail }: { detail: PartProps["detail"] }) {
                 <li key={url}>
                   <Foreign text={url} />{" "}
                   <span class="muted small">
-                    {source === "configuration" ? "configured" : "of an interface"}
+                    {source === "configuration" ? "configured" : "address of an interface"}
                   </span>
                 </li>
               ))}

@@ -1,12 +1,24 @@
 // The settings of a server. Only what was touched is sent.
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
+import { hostFault, urlFault } from "../../address";
 import { get, send } from "../../api";
 import { useChange, useQuery } from "../../query";
-import { may, onSessionEnd } from "../../session";
+import { may, onUserLeft } from "../../session";
 import { plural, visible } from "../../text";
 import type { GlobalAnswer, ServerDetail } from "../../types";
-import { Button, Card, CheckField, Confirm, Failure, Loaded, Notice, TextField, toast } from "../../ui";
+import {
+  AreaField,
+  Button,
+  Card,
+  CheckField,
+  Confirm,
+  Failure,
+  Loaded,
+  Notice,
+  TextField,
+  toast,
+} from "../../ui";
 import {
   Advanced,
   BROKER,
@@ -14,20 +26,18 @@ import {
   type Draft,
   faultAt,
   type Faults,
-  hostFault,
   messageOf,
   settingChanges,
   settingFaults,
   settingLosses,
   SettingRows,
   type SettingName,
-  urlFault,
 } from "../servers/settings";
 import type { PartProps } from "./view";
 
-/** By server: so that looking at another part loses nothing. */
+/** By server: so that neither looking at another part nor signing in again loses anything. */
 const drafts = signal<ReadonlyMap<number, Draft>>(new Map());
-onSessionEnd(() => {
+onUserLeft(() => {
   drafts.value = new Map();
 });
 
@@ -182,7 +192,7 @@ function Form({ server, detail }: { server: number; detail: ServerDetail }) {
               setDraft(next);
             }}
           />
-          <TextField label="Notes" {...field("notes")} />
+          <AreaField label="Notes" {...field("notes")} />
         </div>
       </Card>
       <Card title="Communication" note="Empty fields inherit what is set for all servers.">

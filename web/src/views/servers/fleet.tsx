@@ -1,6 +1,6 @@
 // What the views of servers have in common: states in words, heartbeats, versions.
 import { list } from "../../api";
-import { NONE, visible } from "../../text";
+import { NONE, reason, visible } from "../../text";
 import type { ComponentBody, HeartbeatRow, ServerHealth } from "../../types";
 import { State, type Tone } from "../../ui";
 
@@ -39,7 +39,7 @@ export function Health({ row }: { row: HeartbeatRow }) {
   const words = row.health === null ? undefined : HEALTH[row.health];
   if (!words) return <span class="muted">{NONE}</span>;
   return (
-    <span title={row.reasons.map(({ reason }) => visible(reason)).join("\n")}>
+    <span title={row.reasons.map((each) => reason(each.reason)).join("\n")}>
       <State tone={words.tone}>{words.text}</State>
     </span>
   );
@@ -49,7 +49,7 @@ export function Health({ row }: { row: HeartbeatRow }) {
 export function Running({ row }: { row: HeartbeatRow }) {
   if (row.state === "conflict")
     return (
-      <span title={visible(row.conflict ?? "")}>
+      <span title={reason(row.conflict ?? "")}>
         <State tone="bad" icon="warning">
           Conflict
         </State>

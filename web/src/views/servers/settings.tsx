@@ -1,5 +1,6 @@
 // The settings of a server: what is inherited from those for all servers, and what is its own.
 import { useState } from "preact/hooks";
+import { hostFault, urlFault } from "../../address";
 import { type ApiError, send } from "../../api";
 import { useChange } from "../../query";
 import { may } from "../../session";
@@ -54,17 +55,6 @@ export function labelOf(name: SettingName): string {
   if (!BROKER.includes(name)) return title;
   return `RabbitMQ ${title === "TLS" ? title : title.toLowerCase()}`;
 }
-
-export const urlFault = (value: string): string | undefined => {
-  if (!/^https?:\/\//.test(value)) return "Begin with http:// or https://.";
-  return /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/.test(value) ? undefined : "Write it as https://host:port.";
-};
-
-export const hostFault = (value: string): string | undefined => {
-  if (/^[^:]+:\d+$/.test(value) || value.includes("/"))
-    return "Enter only the name or the address, without a port.";
-  return /\s/.test(value) || value.length > 255 ? "Enter an FQDN or an IP address." : undefined;
-};
 
 /** A value in words, with its unit. */
 export function shownValue(name: SettingName, value: Value | null | undefined): string {
@@ -323,6 +313,7 @@ export function BrokerTrial({
     <div class="servers-trial">
       <Button
         busy={trial.busy}
+        doing="Testing"
         onClick={() => {
           setAnswer(undefined);
           trial.run();

@@ -1,4 +1,5 @@
 // What is known about each setting, what is being entered, and what of it has to be sent.
+import { hostFault, urlFault } from "../../address";
 import type { GlobalAnswer, SettingsSet } from "../../types";
 
 export type Name = keyof Omit<SettingsSet, "rabbitmq_password_set">;
@@ -276,21 +277,19 @@ export function faultOf({ name, kind }: Declared, entered: string | boolean | nu
     case "retention": {
       const [min, max] = kind.is === "number" ? [kind.min, kind.max] : [1, FOREVER];
       if (!/^\d+$/.test(text)) return "Enter a whole number.";
-      if (Number(text) < min || Number(text) > max)
-        return kind.is === "number"
-          ? `Enter a number from ${min.toLocaleString("en")} to ${max.toLocaleString("en")}.`
-          : "Enter at least 1, or keep it for ever.";
-      return undefined;
+      if (Number(text) >= min && Number(text) <= max) return undefined;
+      if (kind.is === "number")
+        return `Enter a number from ${min.toLocaleString("en")} to ${max.toLocaleString("en")}.`;
+      return Number(text) < min
+        ? "Enter at least 1, or keep it for ever."
+        : `Enter at most ${(max - 1).toLocaleString("en")}, or keep it for ever.`;
     }
     case "url":
-      if (text === "") return undefined;
-      if (!/^https?:\/\//.test(text))
-        return "Begin with http:// or https://, such as https://central.example:8053.";
-      return URL.canParse(text) ? undefined : "This is not an address. Write https://host:port.";
+      return text === "" ? undefined : urlFault(text);
     case "text":
       if (name === "rabbitmq_virtual_host" && text === "")
         return "Enter a name; the one that every broker has is /.";
-      if (name === "rabbitmq_address" && /[\s/@]/.test(text)) return "Enter a name or an IP address only.";
+      if (name === "rabbitmq_address" && text !== "") return hostFault(text);
       return octets(text) > kind.max ? `Enter at most ${kind.max} bytes.` : undefined;
     case "secret":
       return octets(entered) > 255 ? "Enter at most 255 bytes." : undefined;

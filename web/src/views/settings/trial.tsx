@@ -1,6 +1,6 @@
 // Tries the broker's credentials, those that are entered or those that are stored.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, send } from "../../api";
+import { asApiError, send } from "../../api";
 import { visible } from "../../text";
 import type { GlobalAnswer, ServerDetail, TrialAnswer, TrialBody } from "../../types";
 import { Button, Field, Foreign, State } from "../../ui";
@@ -117,12 +117,8 @@ export function Trial({
       });
       setResult({ answer: answered, tested: made.tested });
     } catch (error) {
-      const failed = error instanceof ApiError ? error : undefined;
-      setResult({
-        error: failed
-          ? `${complaint(failed.message, failed.parameter ?? "")} ${failed.parameter ? "" : failed.advice}`.trim()
-          : String(error),
-      });
+      const { message, parameter, advice } = asApiError(error);
+      setResult({ error: `${complaint(message, parameter ?? "")} ${parameter ? "" : advice}`.trim() });
     }
     setBusy(false);
   };
@@ -131,7 +127,7 @@ export function Trial({
   return (
     <div class="settings-trial">
       <div class="row">
-        <Button icon="play" busy={busy} disabled={unset} onClick={() => void test()}>
+        <Button icon="play" busy={busy} doing="Testing" disabled={unset} onClick={() => void test()}>
           Test the connection
         </Button>
         <span class="muted small">

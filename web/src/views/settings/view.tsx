@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, get, list, send } from "../../api";
 import { useChange, useQuery } from "../../query";
 import { href } from "../../route";
-import { may, onSessionEnd } from "../../session";
+import { may, onUserLeft } from "../../session";
 import { count, duration, plural, visible } from "../../text";
 import type { GlobalAnswer, ServerDetail, SettingsSet } from "../../types";
 import {
@@ -45,9 +45,9 @@ import {
 
 const CALL = "settings";
 
-/** Survives a look at another view, but not the session. */
+/** Survives a look at another view and signing in again, but is nobody else's. */
 const draft = signal<Draft>({});
-onSessionEnd(() => {
+onUserLeft(() => {
   draft.value = {};
 });
 

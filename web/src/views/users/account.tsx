@@ -1,6 +1,7 @@
 // One user: rights, password, tokens.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { get, send } from "../../api";
+import { useDraft } from "../../draft";
 import { useChange, useQuery } from "../../query";
 import { hrefWith, href, number, text } from "../../route";
 import { may, resume } from "../../session";
@@ -113,9 +114,13 @@ function Rights({ user }: { user: UserBody }) {
   const own = user.user === ownName();
   const before: Granted = { administrator: user.administrator, rights: user.rights };
   const stored = JSON.stringify(before);
-  const [granted, setGranted] = useState(before);
+  const [granted, setGranted] = useDraft(`rights ${user.user}`, before);
+  const shown = useRef(stored);
   // Another administrator may have changed them.
-  useEffect(() => setGranted(JSON.parse(stored) as Granted), [stored]);
+  useEffect(() => {
+    if (shown.current !== stored) setGranted(JSON.parse(stored) as Granted);
+    shown.current = stored;
+  }, [stored]);
   const changed = JSON.stringify(granted) !== stored;
   const save = useChange(
     async () => {

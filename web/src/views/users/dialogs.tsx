@@ -1,10 +1,11 @@
 // What is done about users: each in a dialog, which the address opens (`do=`).
 import { useState } from "preact/hooks";
 import { type ApiError, send } from "../../api";
+import { useDraft } from "../../draft";
 import { useChange } from "../../query";
 import { change, go, href, segment } from "../../route";
 import { session, signIn } from "../../session";
-import { visible } from "../../text";
+import { reason, visible } from "../../text";
 import type { NewToken, TokenAnswer, TokenBody, UserAnswer, UserBody, UserChange } from "../../types";
 import {
   Button,
@@ -43,7 +44,7 @@ export function Refused({ error, fields = [] }: { error: ApiError | undefined; f
   return (
     <div role="alert">
       <Notice tone="bad">
-        {visible(error.message)} {error.trouble === "conflict" ? "" : error.advice}
+        {reason(error.message)} {error.trouble === "conflict" ? "" : error.advice}
       </Notice>
     </div>
   );
@@ -138,8 +139,8 @@ function Made({
 }
 
 export function AddUser() {
-  const [name, setName] = useState("");
-  const [granted, setGranted] = useState<Granted>({ administrator: false, rights: STANDARD });
+  const [name, setName] = useDraft("user name", "");
+  const [granted, setGranted] = useDraft<Granted>("user rights", { administrator: false, rights: STANDARD });
   const [kind, setKind] = useState<Kind>("generated");
   const [password, setPassword] = useState("");
   const [again, setAgain] = useState("");
@@ -313,9 +314,9 @@ const LIFETIMES = [
 ] as const;
 
 export function CreateToken({ name: user }: { name: string }) {
-  const [name, setName] = useState("");
-  const [lifetime, setLifetime] = useState("90");
-  const [days, setDays] = useState("180");
+  const [name, setName] = useDraft("token name", "");
+  const [lifetime, setLifetime] = useDraft("token lifetime", "90");
+  const [days, setDays] = useDraft("token days", "180");
   const [checked, setChecked] = useState(false);
   const [made, setMade] = useState<TokenAnswer>();
   const create = useChange(() => {

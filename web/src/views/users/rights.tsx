@@ -1,3 +1,4 @@
+import { RIGHT_TITLES } from "../../rights";
 import type { RightsBody, UserBody } from "../../types";
 import { Badge, CheckField, State } from "../../ui";
 
@@ -5,13 +6,13 @@ export type RightName = keyof RightsBody;
 
 /** All rights, in words. */
 export const RIGHTS: readonly (readonly [name: RightName, title: string, help: string])[] = [
-  ["monitoring", "Monitoring", "See records, verdicts, charts and health, and run SQL."],
-  ["server_read", "See servers", "See the configuration of servers and the settings."],
-  ["server_create", "Add servers", "Add servers and enrol their probes."],
-  ["server_update", "Change servers", "Change servers, except where secrets are sent to."],
-  ["server_delete", "Remove servers", "Remove servers and what was recorded about them."],
-  ["zones", "Zones", "Add, load, change and remove zones; protect and label records."],
-  ["retirement", "Retirement", "Plan the deletion of records."],
+  ["monitoring", RIGHT_TITLES.monitoring, "See records, verdicts, charts and health, and run SQL."],
+  ["server_read", RIGHT_TITLES.server_read, "See the configuration of servers and the settings."],
+  ["server_create", RIGHT_TITLES.server_create, "Add servers and enrol their probes."],
+  ["server_update", RIGHT_TITLES.server_update, "Change servers, except where secrets are sent to."],
+  ["server_delete", RIGHT_TITLES.server_delete, "Remove servers and what was recorded about them."],
+  ["zones", RIGHT_TITLES.zones, "Add, load, change and remove zones; protect and label records."],
+  ["retirement", RIGHT_TITLES.retirement, "Plan the deletion of records."],
 ];
 
 /** What the API gives a new user who is not an administrator. */

@@ -1,6 +1,8 @@
 // Adds a zone: from a file that is dropped here, a file on the central's disk, or a transfer.
 import { useState } from "preact/hooks";
 import { ApiError, list, send } from "../../api";
+import { useDraft } from "../../draft";
+import { apexFault, apexOf } from "../../names";
 import { useChange, useQuery } from "../../query";
 import { go, href } from "../../route";
 import { plural } from "../../text";
@@ -9,7 +11,7 @@ import { Button, Failure, FileDrop, LinkButton, TextField, toast } from "../../u
 import { Commands } from "./commands";
 import { bodyOf, DiskFields, draftOf, fieldOf, problemsOf, ServingFields, TransferFields } from "./form";
 import { ImportFailure } from "./import";
-import { apexIn, apexOf, apexOfName, CALL, upload, type Zone } from "./zones";
+import { apexIn, apexOfName, CALL, upload, type Zone } from "./zones";
 
 export const SOURCES: readonly (readonly [SourceKind, string])[] = [
   ["upload", "Upload a file"],
@@ -38,8 +40,8 @@ async function addAndUpload(body: NewZone, file: File): Promise<Added> {
 /** `first` shows the command line at once. */
 export function AddZone({ source, first = false }: { source: SourceKind; first?: boolean }) {
   const [file, setFile] = useState<File>();
-  const [apex, setApex] = useState("");
-  const [draft, setDraft] = useState(draftOf());
+  const [apex, setApex] = useDraft("zone apex", "");
+  const [draft, setDraft] = useDraft("zone", draftOf());
   const [tried, setTried] = useState(false);
   const zones = useQuery("zones", (signal) => list<Zone>(CALL, { limit: 10_000 }, signal));
   const change = useChange(
@@ -113,8 +115,9 @@ export function AddZone({ source, first = false }: { source: SourceKind; first?:
         value={apex}
         onValue={setApex}
         error={
-          tried && zone === undefined
-            ? "Enter the name of the zone."
+          // An empty field is no fault before something was sent.
+          (tried || apex.trim() !== "") && zone === undefined
+            ? apexFault(apex)
             : there
               ? "Zonepulse has this zone already."
               : undefined

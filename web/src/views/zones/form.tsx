@@ -1,5 +1,6 @@
 // Where a zone comes from and who serves it.
 import { useId } from "preact/hooks";
+import { primaryFault } from "../../address";
 import { list, type ApiError } from "../../api";
 import { useQuery } from "../../query";
 import { visible } from "../../text";
@@ -40,16 +41,13 @@ export const draftOf = (zone?: ZoneEntry): Draft => ({
 
 export type Problems = Partial<Record<keyof Draft, string>>;
 
-const PRIMARY =
-  /^(\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[A-Za-z0-9._-]+)(:\d{1,5})?$/;
-
 /** What is wrong with a draft, by field. `had` is the key that is stored already. */
 export function problemsOf(draft: Draft, source: SourceKind, had?: ZoneEntry): Problems {
   const problems: Problems = {};
   if (source === "file" && draft.file.trim() === "") problems.file = "Enter the file's path.";
   if (source === "transfer") {
-    if (!PRIMARY.test(draft.primary.trim()))
-      problems.primary = "Enter an address, such as 192.0.2.1:53 or [2001:db8::1]:53.";
+    const wrong = primaryFault(draft.primary.trim());
+    if (wrong !== undefined) problems.primary = wrong;
     if (draft.tsig) {
       if (draft.tsigName.trim() === "") problems.tsigName = "Enter the key's name.";
       const same =

@@ -1,7 +1,7 @@
 // How a zone is: in words, and while it is being loaded.
 import { useEffect } from "preact/hooks";
 import { ago, count, visible } from "../../text";
-import { Foreign, State } from "../../ui";
+import { Reason, State } from "../../ui";
 import { STATE, type Zone } from "./zones";
 
 const LOADING_POLL_MS = 1000;
@@ -47,7 +47,7 @@ export function ZoneState({ zone, reason = true }: { zone: Zone; reason?: boolea
       )}
       {reason && !loading && error !== null && (
         <p class="small">
-          <Foreign text={sentence(error)} />
+          <Reason text={sentence(error)} />
         </p>
       )}
       {reason && !loading && error === null && meaning !== "" && state !== "empty" && (

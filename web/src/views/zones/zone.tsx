@@ -1,6 +1,8 @@
 // One zone: how it is, its records, its settings.
 import { useState } from "preact/hooks";
 import { get, list, send } from "../../api";
+import { useDraft } from "../../draft";
+import { asciiName, filterError, nameFilterFault } from "../../names";
 import { useChange, useQuery } from "../../query";
 import { flag, go, href, hrefWith, oneOf, text } from "../../route";
 import { may } from "../../session";
@@ -279,7 +281,8 @@ const REMOVED: Column<ResourceRow> = {
 function Records({ zone, params }: { zone: ZoneEntry; params: URLSearchParams }) {
   const state = tableState(params, "");
   const gone = flag(params, "removed");
-  const host = text(params, "host");
+  const wrong = filterError(nameFilterFault(text(params, "host")));
+  const host = asciiName(text(params, "host"));
   const asked = {
     zone: zone.zone,
     host: host === "" || host.includes("*") ? host : `*${host}*`,
@@ -288,7 +291,9 @@ function Records({ zone, params }: { zone: ZoneEntry; params: URLSearchParams })
     removed: gone ? true : null,
   };
   const query = useQuery(`resources ${JSON.stringify([asked, state])}`, (signal) =>
-    list<ResourceRow>("resources", { ...asked, offset: state.offset, limit: state.limit }, signal),
+    wrong
+      ? Promise.reject(wrong)
+      : list<ResourceRow>("resources", { ...asked, offset: state.offset, limit: state.limit }, signal),
   );
   return (
     <>
@@ -328,10 +333,11 @@ function Records({ zone, params }: { zone: ZoneEntry; params: URLSearchParams })
 }
 
 function Settings({ zone }: { zone: Zone }) {
-  const [source, setSource] = useState<SourceKind>(
+  const [source, setSource] = useDraft<SourceKind>(
+    `zone source ${zone.zone_id}`,
     zone.source === "file" || zone.source === "transfer" ? zone.source : "upload",
   );
-  const [draft, setDraft] = useState(draftOf(zone));
+  const [draft, setDraft] = useDraft(`zone ${zone.zone_id}`, draftOf(zone));
   const [tried, setTried] = useState(false);
   const change = useChange(
     () => send<ZoneEntry>("PATCH", `${CALL}/${zone.zone_id}`, bodyOf(draft, source)),

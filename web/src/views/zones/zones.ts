@@ -1,5 +1,6 @@
 // Calls and words of zones.
 import { send } from "../../api";
+import { apexOf } from "../../names";
 import type { ImportedBody, ZoneEntry } from "../../types";
 import type { Tone } from "../../ui";
 
@@ -63,14 +64,6 @@ export const SOURCE: Record<string, string> = {
   file: "File on the central",
   transfer: "Transfer",
 };
-
-/** `example.com.` from `Example.com`; undefined if it cannot be a domain name. */
-export function apexOf(typed: string): string | undefined {
-  const name = typed.trim().toLowerCase().replace(/\.*$/, "");
-  if (name === "" || name.length > 253 || /[\s"();]/.test(name)) return undefined;
-  if (name.split(".").some((label) => label === "" || label.length > 63)) return undefined;
-  return `${name}.`;
-}
 
 /** The part of a zone file that is read to find its apex. */
 const HEAD_BYTES = 64 * 1024;
