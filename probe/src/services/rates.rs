@@ -68,9 +68,9 @@ impl Rates {
         }));
     }
 
-    fn has_room(&mut self, metric: &Cow<'static, str>) -> bool {
+    fn has_room(&mut self, metric: &str) -> bool {
         if !self.labels.contains_key(metric) && self.labels.len() < MAX_METRICS {
-            self.labels.insert(metric.clone(), BTreeSet::new());
+            self.labels.insert(Cow::Owned(metric.to_owned()), BTreeSet::new());
         }
         self.labels.contains_key(metric)
     }
