@@ -45,7 +45,8 @@ fn start(central: &Central, service: &str, socket: &Path) -> Probe {
 
 /// The points of a metric by label, in order: start of the slot in seconds, and value.
 fn points(api: &Api, metric: &str) -> BTreeMap<String, Vec<(u64, f64)>> {
-    let from = (unix_ms() / 1000 - 600).to_string();
+    // Whole hours: a bucket that began before is not of this time.
+    let from = (unix_ms() / 3_600_000 * 3600 - 3600).to_string();
     let mut points: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
     for row in api.all_rows("system/raw", &[("date_from", &from), ("metric", metric)]) {
         let value = row["value"].as_f64().expect("a value is a number");
@@ -193,7 +194,8 @@ fn kea4(_alone: MutexGuard<'static, ()>) {
         });
     }
     // As any other metric, in buckets and in SQL.
-    let from = (unix_ms() / 1000 - 600).to_string();
+    // Whole hours: a bucket that began before is not of this time.
+    let from = (unix_ms() / 3_600_000 * 3600 - 3600).to_string();
     let question = [("date_from", from.as_str()), ("metric", "dhcp4_assigned_addresses"), ("label", "1"), ("interval", "1h")];
     let buckets = api.rows("system/aggregate", &question);
     assert_eq!(buckets.last().and_then(|bucket| bucket["max"].as_f64()), Some(5.0), "{buckets:?}");
