@@ -3,7 +3,7 @@
 #
 #   scripts/package.sh [DIR]    default: target/packages; earlier packages in it are deleted
 #
-# ZONEPULSE_PACKAGE_REVISION is the revision of the packages (1). ZONEPULSE_TESTS_PROGRAMS is a directory with programs to
+# ZONEPULSE_TESTS_REVISION is the revision of the packages (1). ZONEPULSE_TESTS_PROGRAMS is a directory with programs to
 # use instead of building them, but for the static probe. cargo-deb and cargo-generate-rpm are installed beside cargo's
 # output. The packages are for this machine's architecture, and its release of Debian or newer; the rpm of the probe
 # contains the static file.
@@ -16,7 +16,7 @@ target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 output=$(realpath -m "${1:-$target_dir/packages}")
 # Cargo.toml of both programs names the files in it.
 staged=$target_dir/release/package
-revision=${ZONEPULSE_PACKAGE_REVISION:-1}
+revision=${ZONEPULSE_TESTS_REVISION:-1}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 static=zonepulse-probe-$version-linux-$(uname -m)
 

@@ -550,7 +550,7 @@ test_oci() {
 [ "$#" -gt 0 ] || set -- deb rpm oci
 make_base
 for revision in 2 1; do
-  ZONEPULSE_PACKAGE_REVISION=$revision scripts/package.sh "$work/$revision" > "$work/log" || { cat "$work/log"; exit 1; }
+  ZONEPULSE_TESTS_REVISION=$revision scripts/package.sh "$work/$revision" > "$work/log" || { cat "$work/log"; exit 1; }
 done
 cat "$work/log"
 # A third version, with another default configuration.
