@@ -89,7 +89,7 @@ power_on() {
   sed -i 's/^# *listen:/    listen:/' "$system/etc/knot/knot.conf"
   # Lists of the mirror are not in the system, and nothing is fetched.
   rm -f "$system/etc/apt/sources.list"
-  mkdir "$system/root/work"
+  mkdir -p -m 700 "$system/srv/trial"
   setpriv --pdeathsig TERM systemd-nspawn --quiet --directory "$system" --boot --private-network --register=no --keep-unit \
     --link-journal=no < /dev/null > "$work/boot.log" 2>&1 &
   boot=$!
@@ -110,9 +110,9 @@ power_off() {
   rm -rf "$system"
 }
 
-# in_system COMMAND...: runs a command in the system, in /root/work.
+# in_system COMMAND...: runs a command in the system, in /srv/trial.
 in_system() {
-  nsenter --target "$first" --all --wd="/proc/$first/root/root/work" \
+  nsenter --target "$first" --all --wd="/proc/$first/root/srv/trial" \
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
     DEBIAN_FRONTEND=noninteractive "$@"
 }
@@ -142,10 +142,10 @@ guide() {
 }
 says() { grep -q -e "$1" <<< "$said"; }
 
-# bring FILE...: copies files to /root/work in the system, in place of those that were there.
+# bring FILE...: copies files to /srv/trial in the system, in place of those that were there.
 bring() {
-  rm -rf "$system"/root/work/*
-  cp -r "$@" "$system/root/work/"
+  rm -rf "$system"/srv/trial/*
+  cp -r "$@" "$system/srv/trial/"
 }
 
 # state PATH: owner, group and mode in the system.
@@ -239,7 +239,7 @@ documents_are_found() {
 
 # make_certificate: a CA that the system trusts, and a certificate for central.example.
 make_certificate() {
-  local made=$system/root/work
+  local made=$system/srv/trial
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=Test' -days 30 \
     -keyout "$work/ca.key" -out "$work/ca.crt" 2> /dev/null
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=central.example' \
@@ -318,11 +318,11 @@ test_deb() {
   eventually 'the machine is measured' is_measured
 
   say 'deb: a probe without its token'
-  in_system mv /etc/zonepulse-probe/token /root/token
+  in_system mv /etc/zonepulse-probe/token /srv/token
   is_not 'it does not start' in_system bash -c 'systemctl restart zonepulse-probe; sleep 3; systemctl is-active --quiet zonepulse-probe'
   is 'and does not try again at once' test "$(in_system systemctl show --value -p NRestarts zonepulse-probe)" -eq 0
   is 'the journal says why' in_system bash -c 'journalctl -u zonepulse-probe | grep /etc/zonepulse-probe/token'
-  in_system mv /root/token /etc/zonepulse-probe/token
+  in_system mv /srv/token /etc/zonepulse-probe/token
   in_system systemctl restart zonepulse-probe
 
   say 'deb: dnstap'
@@ -390,10 +390,10 @@ test_deb() {
   say 'without packages'
   in_system rm -rf /etc/zonepulse /etc/systemd/system/zonepulse-probe.service.d
   bring packaging
-  mkdir -p "$system/root/work/target/release" "$system/root/work/target/packages" "$system/root/work/api"
-  cp "$target_dir"/release/package/bin/* "$system/root/work/target/release/"
-  cp "$built"/*-linux-* "$system/root/work/target/packages/"
-  cp api/zonepulse.example.toml "$system/root/work/api/"
+  mkdir -p "$system/srv/trial/target/release" "$system/srv/trial/target/packages" "$system/srv/trial/api"
+  cp "$target_dir"/release/package/bin/* "$system/srv/trial/target/release/"
+  cp "$built"/*-linux-* "$system/srv/trial/target/packages/"
+  cp api/zonepulse.example.toml "$system/srv/trial/api/"
   url=http://127.0.0.1:8053
   guide central-manual
   central_works
@@ -440,7 +440,7 @@ guide_yes() {
 
 # left_overs: nothing with the name is left but users and what the test made itself.
 left_overs() {
-  is_not 'nothing is left' in_system bash -c "find / -xdev \( -path /proc -o -path /sys -o -path /root -o -path /var/log \
+  is_not 'nothing is left' in_system bash -c "find / -xdev \( -path /proc -o -path /sys -o -path /srv/trial -o -path /root -o -path /var/log \
     -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/rpm -o -path '/etc/zonepulse*' -o -path /tmp \
     -o -path '*/zonepulse-probe.service.d*' \) -prune -o -name '*zonepulse*' -print | grep ."
 }
