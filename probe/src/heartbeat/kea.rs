@@ -4,9 +4,9 @@
 //! `result` 0 on success and the version as `text`, after which the socket is closed.
 
 use super::chaos::clean;
+use crate::services::socket::ask_within;
 use serde::Deserialize;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,13 +22,10 @@ pub(super) fn version(socket: &Path) -> Option<String> {
         #[serde(default)]
         text: String,
     }
-    let mut stream = UnixStream::connect(socket).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(br#"{"command":"version-get"}"#).ok()?;
+    let answer = ask_within(socket, br#"{"command":"version-get"}"#, PATIENCE).ok()?;
     let mut text = Vec::new();
     // A server that keeps the socket open runs into the timeout; what it has sent counts.
-    let _ = stream.take(MAX_ANSWER_BYTES).read_to_end(&mut text);
+    let _ = answer.take(MAX_ANSWER_BYTES).read_to_end(&mut text);
     let answer: Answer = serde_json::from_slice(&text).ok()?;
     if answer.result == 0 { clean(&answer.text) } else { None }
 }
@@ -36,6 +33,7 @@ pub(super) fn version(socket: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::os::unix::net::UnixListener;
 
     /// Answers one command as described in Kea's documentation.

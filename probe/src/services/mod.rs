@@ -26,7 +26,7 @@ mod poller;
 mod problem;
 mod rates;
 mod sample;
-mod socket;
+pub(crate) mod socket;
 
 pub use problem::Problem;
 pub use sample::Sample;

@@ -1,4 +1,4 @@
-//! A question to a service over its control socket.
+//! A question to a service over its control socket: for statistics here, for its version in heartbeats.
 
 use super::Problem;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The answer to a question, as a reader that fails when the time is over.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     stream: UnixStream,
     until: Instant,
 }
@@ -23,7 +23,8 @@ pub(super) fn ask(path: &Path, question: &[u8]) -> Result<Answer, Problem> {
     ask_within(path, question, TIMEOUT)
 }
 
-fn ask_within(path: &Path, question: &[u8], timeout: Duration) -> Result<Answer, Problem> {
+/// The same with another limit.
+pub(crate) fn ask_within(path: &Path, question: &[u8], timeout: Duration) -> Result<Answer, Problem> {
     let until = Instant::now() + timeout;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Also limits how long connecting waits for a server that no longer accepts connections.
