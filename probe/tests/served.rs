@@ -52,9 +52,14 @@ fn every_case_agrees(cases: &Path, python: &OsString) -> Result<(), Failed> {
     }
     let cases = std::str::from_utf8(&output.stdout)?.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
     let different: Vec<String> = cases.iter().filter_map(difference).collect();
-    println!("{} cases, {} RRsets served", cases.len(), cases.iter().map(|case| case["served"].as_array().unwrap().len()).sum::<usize>());
+    println!(
+        "{} cases, {} RRsets served",
+        cases.len(),
+        cases.iter().map(|case| case["served"].as_array().unwrap().len()).sum::<usize>()
+    );
     // Servers that all depart from the RFC in the same way are possible, but rare.
-    let conflicts: Vec<String> = cases.iter().filter_map(|case| Some(format!("case {}: {}", case["id"], case["conflict"].as_str()?))).collect();
+    let conflicts: Vec<String> =
+        cases.iter().filter_map(|case| Some(format!("case {}: {}", case["id"], case["conflict"].as_str()?))).collect();
     conflicts.iter().for_each(|conflict| println!("{conflict}"));
     if conflicts.len() > cases.len() / 200 {
         return Err(format!("{} of {} responses are not what a lookup gives", conflicts.len(), cases.len()).into());

@@ -30,6 +30,7 @@ import dns.zonefile
 
 A, NS, CNAME, SOA = dns.rdatatype.A, dns.rdatatype.NS, dns.rdatatype.CNAME, dns.rdatatype.SOA
 AAAA, DNAME, DS, ANY = dns.rdatatype.AAAA, dns.rdatatype.DNAME, dns.rdatatype.DS, dns.rdatatype.ANY
+RRSIG = dns.rdatatype.RRSIG
 WILDCARD = dns.name.Name([b"*"])
 # No server follows more aliases.
 MAX_ALIASES = 64
@@ -44,7 +45,8 @@ class Zone:
         self.apex = dns.name.from_text(apex)
         self.nodes = {}
         for rrset in dns.zonefile.read_rrsets(text, rdclass=None, origin=self.apex, relativize=False):
-            self.nodes.setdefault(rrset.name, {})[rrset.rdtype] = rrset
+            if rrset.rdtype != RRSIG:
+                self.nodes.setdefault(rrset.name, {})[rrset.rdtype] = rrset
         self.existing = set()
         for owner in self.nodes:
             while owner.is_subdomain(self.apex) and owner != self.apex:
@@ -56,17 +58,28 @@ class Zone:
         return self.nodes.get(owner, {}).get(rdtype)
 
     def path(self, name):
-        """The names from below the apex down to this one."""
+        """The names from the apex down to this one."""
         depth = len(name.labels) - len(self.apex.labels)
-        return [dns.name.Name(name.labels[up:]) for up in range(depth - 1, -1, -1)]
+        return [dns.name.Name(name.labels[up:]) for up in range(depth, -1, -1)]
+
+    def place(self, name, rdtype):
+        """The owner of the RRset that answers for a name: the name or a wildcard; None if there is none."""
+        closest = max((above for above in self.path(name) if above in self.existing), key=len)
+        owner = name if closest == name else WILDCARD.derelativize(closest)
+        return owner if self.rrset(owner, rdtype) else None
 
 
 class Lookup:
-    """Everything that a query leads to."""
+    """Everything that a query leads to, in the zones of a server.
 
-    def __init__(self, zone, name, rdtype, authority, additional):
-        self.zone, self.rdtype = zone, rdtype
-        self.authority, self.additional = authority, additional
+    `answer`, `authority` and `additional` are those of the response: pairs of owner and type. A server need not follow an
+    alias from one of its zones into another, and may answer ANY with one RRset.
+    """
+
+    def __init__(self, zones, name, rdtype, answer, authority, additional):
+        self.zones, self.rdtype = zones, rdtype
+        self.zone = None
+        self.found, self.authority, self.additional = answer, authority, additional
         # (owner in the zone, type) -> class
         self.served = {}
         # The answer section: (owner as answered, type).
@@ -74,6 +87,8 @@ class Lookup:
         self.rcode = dns.rcode.NOERROR
         # The owner of the delegation at the end, if that is how it ends.
         self.cut = None
+        # Whether it ends where it has been before.
+        self.loops = False
         self.follow(name)
 
     def credit(self, owner, rdtype, why):
@@ -92,15 +107,23 @@ class Lookup:
         while name is not None and name not in seen and len(seen) < MAX_ALIASES:
             seen.add(name)
             name = self.step(name)
+        self.loops = name in seen
+
+    def zone_of(self, name):
+        inside = [zone for zone in self.zones if name.is_subdomain(zone.apex)]
+        return max(inside, key=lambda zone: len(zone.apex.labels), default=None)
 
     def step(self, name):
-        """One pass through the zone; returns the name at which to start again, if there is one."""
-        zone = self.zone
-        if not name.is_subdomain(zone.apex):
+        """One pass through a zone; returns the name at which to start again, if there is one."""
+        zone = self.zone_of(name)
+        if self.zone not in (None, zone) and not any(owner == name for owner, _ in self.found):
+            zone = None
+        if zone is None:
             return None
+        self.zone = zone
         # Matching down, label by label: a zone cut or a DNAME ends it.
         closest = zone.apex
-        for above in [zone.apex, *zone.path(name)]:
+        for above in zone.path(name):
             if above not in zone.existing:
                 break
             closest = above
@@ -122,7 +145,8 @@ class Lookup:
         node = self.zone.nodes.get(owner, {})
         if self.rdtype == ANY and node:
             for rdtype in node:
-                self.answered(name, owner, rdtype)
+                if (name, rdtype) in self.found:
+                    self.answered(name, owner, rdtype)
         elif self.rdtype in node:
             self.answered(name, owner, self.rdtype)
         elif CNAME in node:
@@ -140,9 +164,11 @@ class Lookup:
         except dns.name.NameTooLong:
             self.rcode = dns.rcode.YXDOMAIN
             return None
-        # The CNAME that says so is made for the response.
+        # The CNAME that says so is made for the response. BIND, Knot DNS and NSD take it for the answer if the query is for
+        # CNAME; if it is for ANY, BIND alone does.
         self.answer.add((name, CNAME))
-        return target
+        goes_on = any(owner == target for owner, _ in self.found) or any(rdtype == SOA for _, rdtype in self.authority)
+        return None if self.rdtype == CNAME or self.rdtype == ANY and not goes_on else target
 
     def refer(self, cut):
         self.cut = cut
@@ -160,24 +186,23 @@ class Lookup:
     def beside(self):
         """What the server put beside the answer without having to."""
         for owner, rdtype in self.authority:
-            if rdtype == NS and owner == self.zone.apex:
+            if rdtype == NS and any(owner == zone.apex for zone in self.zones):
                 self.credit(owner, NS, "carried")
         for owner, rdtype in self.additional:
-            if rdtype in (A, AAAA) and owner in self.zone.nodes:
-                self.credit(owner, rdtype, "carried")
+            zone = self.zone_of(owner)
+            place = zone and rdtype in (A, AAAA) and zone.place(owner, rdtype)
+            if place:
+                self.credit(place, rdtype, "carried")
 
-    def take(self, answer):
-        """Replaces what was answered by what another answer section has: where in the zone is each of its RRsets?"""
+    def take(self):
+        """Replaces what should be answered by what was: where in the zones is each RRset of the answer section?"""
         self.served = {key: why for key, why in self.served.items() if why not in ("answer", "any")}
-        zone = self.zone
-        for name, rdtype in answer:
-            if not name.is_subdomain(zone.apex):
-                continue
-            if zone.rrset(name, rdtype):
-                self.answered(name, name, rdtype)
-            elif not any(zone.rrset(above, DNAME) for above in [zone.apex, *zone.path(name)] if above != name):
-                closest = max((above for above in [zone.apex, *zone.path(name)] if above in zone.existing), key=len)
-                self.answered(name, WILDCARD.derelativize(closest), rdtype)
+        for name, rdtype in self.found:
+            zone = self.zone_of(name)
+            redirected = zone and any(zone.rrset(above, DNAME) for above in zone.path(name) if above != name)
+            place = zone and not redirected and zone.place(name, rdtype)
+            if place:
+                self.answered(name, place, rdtype)
 
 
 def sections(case):
@@ -220,11 +245,11 @@ def run(case):
     name, rdtype = dns.name.from_text(case["query"]["name"]), dns.rdatatype.from_text(case["query"]["type"])
     rrsets = sections(case)
     found = [{(rrset.name, rrset.rdtype) for rrset in section} for section in rrsets]
-    lookup = Lookup(zone, name, rdtype, *found[1:])
+    lookup = Lookup([zone], name, rdtype, *found)
     conflict = []
     if lookup.answer != found[0]:
         conflict.append(f"answer {text(found[0])} instead of {text(lookup.answer)}")
-        lookup.take(found[0])
+        lookup.take()
     if dns.rcode.to_text(lookup.rcode) != case["rcode"]:
         conflict.append(f"{case['rcode']} instead of {dns.rcode.to_text(lookup.rcode)}")
     refers = any(rdtype == NS and owner != zone.apex for owner, rdtype in found[1])

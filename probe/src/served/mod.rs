@@ -19,10 +19,12 @@ mod credits;
 mod names;
 mod records;
 mod rules;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod zones;
 
+pub use seen::Seen;
 pub use zones::{Names, Zones};
 
 use crate::observe::Hit;
@@ -54,8 +56,7 @@ pub enum Class {
 
 impl Class {
     /// All classes, in order.
-    pub const ALL: [Class; 6] =
-        [Class::Answer, Class::Referral, Class::Glue, Class::Any, Class::Denial, Class::Carried];
+    pub const ALL: [Class; 6] = [Class::Answer, Class::Referral, Class::Glue, Class::Any, Class::Denial, Class::Carried];
 
     /// The word used in tallies.
     pub const fn as_str(self) -> &'static str {
@@ -83,6 +84,37 @@ pub struct Credit<'a> {
     /// Whether the RRset may be that of a wildcard above the owner instead: the answer is not
     /// signed, and the zone's names are not known.
     pub may_be_wildcard: bool,
+}
+
+/// What distinguishes the sums of one RRset: the class, and whether it may be a wildcard's.
+///
+/// Represented as one number, so that it takes two bytes in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// Why the RRset was in responses.
+    pub class: Class,
+    /// See [`Credit::may_be_wildcard`].
+    pub may_be_wildcard: bool,
+}
+
+impl Kind {
+    /// The number that stands for it.
+    pub const fn number(self) -> u16 {
+        (self.class as u16) << 1 | self.may_be_wildcard as u16
+    }
+
+    /// Converts a number; `None` if it stands for nothing.
+    pub fn from_number(number: u16) -> Option<Self> {
+        let class = Class::ALL.get(usize::from(number >> 1)).copied()?;
+        Some(Kind { class, may_be_wildcard: number & 1 == 1 })
+    }
+}
+
+impl Credit<'_> {
+    /// What distinguishes it from other credits of the RRset.
+    pub fn kind(&self) -> Kind {
+        Kind { class: self.class, may_be_wildcard: self.may_be_wildcard }
+    }
 }
 
 /// What a message was found to be.

@@ -5,8 +5,8 @@
 //! for, and for signatures. The names in RDATA may be compressed wherever a sender might do that,
 //! even where it should not (RFC 3597 section 4).
 //!
-//! Only records of class IN are kept, and of each RRset that matters only by its existence, only the
-//! first of consecutive records.
+//! Only records of class IN are kept, and only the first of consecutive records that are equal in what
+//! is read: nearly always the first of an RRset.
 
 use super::names::Name;
 use zonepulse_dns::RecordType;
@@ -99,7 +99,7 @@ impl Records {
             }
             let record_type = RecordType::new(u16::from_be_bytes([type_high, type_low]));
             at = end;
-            if u16::from_be_bytes([class_high, class_low]) == INTERNET {
+            if u16::from_be_bytes([class_high, class_low]) == INTERNET && is_data(record_type) {
                 let data = data(record_type, message.get(..end)?, data_at)?;
                 self.add(Record { owner, record_type, section, data });
             }
@@ -166,6 +166,13 @@ impl Records {
             _ => None,
         })
     }
+}
+
+/// Whether a zone may have records of a type: not if it is for queries or about the message (RFC 6895
+/// section 3.1).
+#[inline]
+fn is_data(record_type: RecordType) -> bool {
+    record_type != RecordType::OPT && !(128..=255).contains(&record_type.value())
 }
 
 /// Reads the RDATA at this offset, which ends where `octets` end. `None` if it is malformed.

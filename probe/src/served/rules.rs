@@ -43,8 +43,7 @@ impl Response<'_> {
     fn answers(&self, credits: &mut Credits) {
         let class = if self.hit.record_type == RecordType::ANY { Class::Any } else { Class::Answer };
         for record in self.records.answers() {
-            let is_of_no_zone =
-                record.data == Data::Refusal && class == Class::Any || self.aliases.is_synthetic(record);
+            let is_of_no_zone = record.data == Data::Refusal && class == Class::Any || self.aliases.is_synthetic(record);
             if record.record_type != RecordType::RRSIG && !is_of_no_zone {
                 credits.add(record, class);
             }
@@ -76,10 +75,7 @@ impl Response<'_> {
     }
 
     fn authority(&self, delegation: Option<Name>, credits: &mut Credits) {
-        let denies = matches!(
-            self.hit.kind.response_code(),
-            Some(ResponseCode::NOERROR | ResponseCode::NXDOMAIN)
-        );
+        let denies = matches!(self.hit.kind.response_code(), Some(ResponseCode::NOERROR | ResponseCode::NXDOMAIN));
         let message = self.message();
         for record in self.records.authority() {
             let refers = delegation.is_some_and(|cut| record.owner.is(cut, message));

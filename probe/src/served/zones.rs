@@ -80,7 +80,9 @@ impl Zones {
         match suffixes(name).find(|suffix| self.apexes.contains(*suffix)) {
             // An apex always exists.
             Some(apex) if apex.len() == name.len() => Source::Itself,
-            Some(apex) => self.named.iter().find(|names| &*names.apex == apex).map_or(Source::Unknown, |names| names.source(name)),
+            Some(apex) => {
+                self.named.iter().find(|names| &*names.apex == apex).map_or(Source::Unknown, |names| names.source(name))
+            }
             None => Source::Unknown,
         }
     }
