@@ -2,10 +2,9 @@
 
 use super::names::{Labels, Name};
 use super::records::{Record, Records, Section};
+use super::sets::Hashing;
 use super::zones::{Source, Zones};
 use super::{Class, Credit};
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use zonepulse_dns::RecordType;
 use zonepulse_dns::name::MAX_WIRE;
 
@@ -16,8 +15,7 @@ const FEW: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Credits {
     found: Vec<Found>,
-    /// Random, so that nobody can prepare names that collide.
-    state: RandomState,
+    hashing: Hashing,
 }
 
 /// A credited RRset.
@@ -27,6 +25,7 @@ struct Found {
     record_type: RecordType,
     class: Class,
     section: Section,
+    place: u16,
     source: Source,
     /// Of the name that it has in the zone; only if there are many.
     hash: u64,
@@ -40,11 +39,11 @@ impl Credits {
     /// Credits a record's RRset.
     #[inline]
     pub(super) fn add(&mut self, record: &Record, class: Class) {
-        let Record { owner, record_type, section, .. } = *record;
+        let Record { owner, record_type, section, place, .. } = *record;
         // The other records of an RRset follow its first one.
         let is_again = |last: &Found| last.owner == owner && last.record_type == record_type && last.class == class;
         if !self.found.last().is_some_and(is_again) {
-            self.found.push(Found { owner, record_type, class, section, source: Source::Itself, hash: 0 });
+            self.found.push(Found { owner, record_type, class, section, place, source: Source::Itself, hash: 0 });
         }
     }
 
@@ -54,7 +53,10 @@ impl Credits {
         let signed = records.kinds().signatures;
         for found in self.found.iter_mut().filter(|found| found.may_be_expanded()) {
             let labels = match signed {
-                true => records.signed_labels(found.section, found.owner, found.record_type, message),
+                true => {
+                    let rrset = (found.section, found.owner, found.record_type);
+                    records.signed_labels(rrset, found.place, message)
+                }
                 false => None,
             };
             found.source = match labels {
@@ -85,13 +87,7 @@ impl Credits {
 
     fn leave_once_of_many(&mut self, message: &[u8]) {
         for found in &mut self.found {
-            let mut hasher = self.state.build_hasher();
-            hasher.write_u16(found.record_type.value());
-            for label in found.labels(message).0.into_iter().chain(found.labels(message).1) {
-                hasher.write_u8(label.len() as u8);
-                label.iter().for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
-            }
-            found.hash = hasher.finish();
+            found.hash = self.hashing.name(found.labels(message)) ^ u64::from(found.record_type.value());
         }
         self.found.sort_unstable_by_key(|found| (found.hash, found.class));
         self.found.dedup_by(|found, earlier| found.hash == earlier.hash && earlier.is(found, message));
@@ -150,14 +146,18 @@ impl Found {
         zones.source(lower(self.owner.wire(message, &mut room), &mut lowered))
     }
 
-    /// The labels of the name that it has in the zone: an asterisk if it is a wildcard's, the rest.
-    fn labels<'m>(&self, message: &'m [u8]) -> (Option<&'static [u8]>, Labels<'m>) {
+    /// The labels of the name that it has in the zone.
+    fn labels<'m>(&self, message: &'m [u8]) -> impl Iterator<Item = &'m [u8]> + use<'m> {
+        let asterisk = matches!(self.source, Source::Wildcard { .. }).then_some(&b"*"[..]);
+        asterisk.into_iter().chain(self.own_labels(message))
+    }
+
+    /// The labels of its owner, or those directly above the asterisk of the wildcard.
+    fn own_labels<'m>(&self, message: &'m [u8]) -> Labels<'m> {
         let labels = self.owner.labels(message);
         match self.source {
-            Source::Wildcard { labels: rest } => {
-                (Some(b"*"), labels.without(self.owner.label_count(message).saturating_sub(rest)))
-            }
-            Source::Itself | Source::Unknown => (None, labels),
+            Source::Wildcard { labels: rest } => labels.without(self.owner.label_count(message).saturating_sub(rest)),
+            Source::Itself | Source::Unknown => labels,
         }
     }
 
@@ -169,11 +169,7 @@ impl Found {
         if self.owner == other.owner && self.source == other.source {
             return true;
         }
-        let all = |found: &Found| {
-            let (asterisk, rest) = found.labels(message);
-            asterisk.into_iter().chain(rest)
-        };
-        let (mut ours, mut theirs) = (all(self), all(other));
+        let (mut ours, mut theirs) = (self.labels(message), other.labels(message));
         loop {
             match (ours.next(), theirs.next()) {
                 (None, None) => return true,
@@ -187,7 +183,7 @@ impl Found {
     #[inline]
     fn wire<'a>(&self, message: &'a [u8], room: &'a mut [u8; MAX_WIRE]) -> &'a [u8] {
         match self.source {
-            Source::Wildcard { .. } => self.labels(message).1.wildcard_wire(room),
+            Source::Wildcard { .. } => self.own_labels(message).wildcard_wire(room),
             Source::Itself | Source::Unknown => self.owner.wire(message, room),
         }
     }

@@ -20,6 +20,7 @@ mod names;
 mod records;
 mod rules;
 mod seen;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -30,6 +31,7 @@ pub use zones::{Names, Zones};
 use crate::observe::Hit;
 use credits::Credits;
 use records::Records;
+use rules::Targets;
 use zonepulse_dns::{MessageKind, RecordType};
 
 /// Length of a message's header.
@@ -135,6 +137,7 @@ pub enum Outcome {
 pub struct Reader {
     zones: Zones,
     records: Records,
+    targets: Targets,
     credits: Credits,
 }
 
@@ -167,6 +170,8 @@ impl Reader {
         // Type and class follow the question's name.
         self.records.read(hit.message, HEADER_OCTETS + hit.name.len() + 4)?;
         self.credits.clear();
-        rules::apply(hit, &self.records, &self.zones, &mut self.credits)
+        rules::apply(hit, &self.records, &mut self.targets, &mut self.credits)?;
+        self.credits.settle(hit.message, &self.records, &self.zones);
+        Some(())
     }
 }

@@ -277,12 +277,12 @@ mod tests {
     fn names_are_compared_by_label_and_in_any_case() {
         let message = message(b"\x03wWw\x07example\x00\x03www\x07Example\x00\x07example\x00\x03ww\x00\x00");
         let name = |at: usize| Name::read(&message, at).unwrap().0;
-        let [www, again, apex, not_a_label] = [12, 25, 38, 47].map(name);
+        let [www, again, apex, other] = [12, 25, 38, 47].map(name);
         assert!(www.is(again, &message) && !www.is(apex, &message));
         assert_eq!(www.depth_below(apex, &message), Some(1));
         assert_eq!(again.depth_below(www, &message), Some(0));
         assert_eq!(apex.depth_below(www, &message), None);
-        let _ = not_a_label;
+        assert!(!www.is(other, &message) && !other.is_within(apex, &message));
         let mut room = [0; MAX_WIRE];
         assert_eq!(www.labels(&message).without(1).wildcard_wire(&mut room), b"\x01*\x07example\x00");
     }

@@ -31,6 +31,8 @@ pub(super) struct Record {
     pub(super) record_type: RecordType,
     pub(super) section: Section,
     pub(super) data: Data,
+    /// Its number among those that are kept.
+    pub(super) place: u16,
 }
 
 /// What is read of RDATA.
@@ -101,16 +103,21 @@ impl Records {
             at = end;
             if u16::from_be_bytes([class_high, class_low]) == INTERNET && is_data(record_type) {
                 let data = data(record_type, message.get(..end)?, data_at)?;
-                self.add(Record { owner, record_type, section, data });
+                self.add(Record { owner, record_type, section, data, place: 0 });
             }
         }
         Some(at)
     }
 
     #[inline]
-    fn add(&mut self, record: Record) {
-        if self.records.last() == Some(&record) {
-            return;
+    fn add(&mut self, mut record: Record) {
+        if let Some(last) = self.records.last() {
+            record.place = last.place;
+            if *last == record {
+                return;
+            }
+            // A message has room for less than 2^16 records.
+            record.place += 1;
         }
         match (record.record_type, record.section) {
             (RecordType::CNAME | RecordType::DNAME, Section::Answer) => self.kinds.aliases = true,
@@ -154,14 +161,16 @@ impl Records {
     }
 
     /// Number of labels that the signature of an RRset in this section names (RFC 4034 section
-    /// 3.1.3); `None` if it has none.
-    pub(super) fn signed_labels(&self, section: Section, owner: Name, covered: RecordType, message: &[u8]) -> Option<usize> {
-        let records = match section {
-            Section::Answer => self.answers(),
-            Section::Authority => self.authority(),
-            Section::Additional => self.additional(),
-        };
-        records.iter().find_map(|record| match record.data {
+    /// 3.1.3); `None` if it has none. Looks for it from this place on, since it nearly always follows.
+    pub(super) fn signed_labels(
+        &self,
+        (section, owner, covered): (Section, Name, RecordType),
+        place: u16,
+        message: &[u8],
+    ) -> Option<usize> {
+        let (before, after) = self.records.split_at_checked(usize::from(place))?;
+        let mut records = after.iter().chain(before).filter(|record| record.section == section);
+        records.find_map(|record| match record.data {
             Data::Signature(by, labels) if by == covered && record.owner.is(owner, message) => Some(usize::from(labels)),
             _ => None,
         })

@@ -8,7 +8,7 @@ use super::aliases::Aliases;
 use super::credits::Credits;
 use super::names::Name;
 use super::records::{Data, Record, Records, Section};
-use super::zones::Zones;
+use super::sets::NameSet;
 use crate::observe::Hit;
 use zonepulse_dns::{RecordType, ResponseCode};
 
@@ -17,14 +17,22 @@ const AUTHORITATIVE: u8 = 0x04;
 
 /// Credits what a response was made from. `None` if it is malformed.
 #[inline]
-pub(super) fn apply(hit: &Hit<'_>, records: &Records, zones: &Zones, credits: &mut Credits) -> Option<()> {
+pub(super) fn apply(hit: &Hit<'_>, records: &Records, targets: &mut Targets, credits: &mut Credits) -> Option<()> {
     let response = Response { hit, records, aliases: Aliases::new(hit.message, records.answers())? };
     response.answers(credits);
     let delegation = response.delegation();
     response.authority(delegation, credits);
-    response.additional(delegation, credits);
-    credits.settle(hit.message, records, zones);
+    response.additional(delegation, targets, credits);
     Some(())
+}
+
+/// Names that records of the response lead to. They are kept only for their memory.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    /// Name servers of the delegated zone.
+    servers: NameSet,
+    /// All of which a server may add addresses.
+    all: NameSet,
 }
 
 struct Response<'r> {
@@ -88,39 +96,39 @@ impl Response<'_> {
         }
     }
 
-    fn additional(&self, delegation: Option<Name>, credits: &mut Credits) {
+    fn additional(&self, delegation: Option<Name>, targets: &mut Targets, credits: &mut Credits) {
+        let message = self.message();
         let is_address = |record: &&Record| matches!(record.record_type, RecordType::A | RecordType::AAAA);
-        for record in self.records.additional().iter().filter(is_address) {
-            if delegation.is_some_and(|cut| self.is_glue(record, cut)) {
+        let mut addresses = self.records.additional().iter().filter(is_address).peekable();
+        if addresses.peek().is_none() {
+            return;
+        }
+        targets.all.fill(self.records.all().iter().filter_map(|record| self.target(record)), message);
+        let of_cut = |(owner, target): (Name, Name)| delegation.filter(|cut| owner.is(*cut, message)).map(|_| target);
+        targets.servers.fill(self.records.servers().filter_map(of_cut), message);
+        for record in addresses {
+            // The address of a name server inside the delegated zone, without which nobody could find it (RFC 9471). Those
+            // of sibling name servers are an extra that some servers add.
+            let is_inside = delegation.is_some_and(|cut| record.owner.is_within(cut, message));
+            if is_inside && targets.servers.has(record.owner, message) {
                 credits.add(record, Class::Glue);
-            } else if self.is_target(record.owner) {
+            } else if targets.all.has(record.owner, message) {
                 credits.add(record, Class::Carried);
             }
         }
     }
 
-    /// Whether an address is that of a name server inside the delegated zone, without which nobody
-    /// could find it (RFC 9471). Addresses of sibling name servers are an extra that some add.
-    fn is_glue(&self, record: &Record, cut: Name) -> bool {
-        let message = self.message();
-        let serves = |(owner, target): (Name, Name)| owner.is(cut, message) && target.is(record.owner, message);
-        record.owner.is_within(cut, message) && self.records.servers().any(serves)
-    }
-
-    /// Whether some other record leads to this name.
-    fn is_target(&self, name: Name) -> bool {
-        let message = self.message();
-        self.records.all().iter().any(|record| {
-            let Data::Target(target) = record.data else { return false };
-            match record.record_type {
-                RecordType::NS | RecordType::MX | RecordType::SRV => target.is(name, message),
-                // The target of a service that is its own host is the root (RFC 9460 section 2.5.2).
-                RecordType::SVCB | RecordType::HTTPS if target.is_root(message) => record.owner.is(name, message),
-                RecordType::SVCB | RecordType::HTTPS => target.is(name, message),
-                // Where such a target is an alias, its addresses are behind it.
-                RecordType::CNAME => record.section == Section::Additional && target.is(name, message),
-                _ => false,
-            }
-        })
+    /// The name of which a server may add addresses for a record.
+    fn target(&self, record: &Record) -> Option<Name> {
+        let Data::Target(target) = record.data else { return None };
+        match record.record_type {
+            RecordType::NS | RecordType::MX | RecordType::SRV => Some(target),
+            // The target of a service that is its own host is the root (RFC 9460 section 2.5.2).
+            RecordType::SVCB | RecordType::HTTPS if target.is_root(self.message()) => Some(record.owner),
+            RecordType::SVCB | RecordType::HTTPS => Some(target),
+            // Where such a target is an alias, its addresses are behind it.
+            RecordType::CNAME if record.section == Section::Additional => Some(target),
+            _ => None,
+        }
     }
 }
