@@ -116,8 +116,9 @@ class Lookup:
     def step(self, name):
         """One pass through a zone; returns the name at which to start again, if there is one."""
         zone = self.zone_of(name)
-        if self.zone not in (None, zone) and not any(owner == name for owner, _ in self.found):
-            zone = None
+        if zone is not None and self.zone not in (None, zone):
+            goes_on = any(owner == name for owner, _ in self.found) or (zone.apex, SOA) in self.authority
+            zone = zone if goes_on else None
         if zone is None:
             return None
         self.zone = zone

@@ -132,8 +132,8 @@ fn read(
         }
     };
     observer.finish(&mut counting);
-    let impossible = counting.impossible;
     let mut counters = counting.counters();
+    let Counting { impossible, served, .. } = counting;
     counters.add(Counter::MessagesFolded, table.contents().folded() - folded_before);
     let hits = counters.get(Counter::MessagesSeen) - counters.not_counted();
     let frames = counters.get(Counter::DnstapFramesSeen);
@@ -161,7 +161,7 @@ fn read(
             complain(&format_args!("{}: {} {}", file.name(), counter.as_str(), counters.get(*counter)));
         }
     }
-    if let Some(served) = counting.served {
+    if let Some(served) = served {
         served.take_counts(|name, count| complain(&format_args!("{}: {name} {count}", file.name())));
     }
     whole && !none_is_read
@@ -178,10 +178,10 @@ const MENTIONED: [Counter; 6] = [
 ];
 
 /// Adds hits to a table, and counts those with impossible times.
-struct Counting<'t> {
+struct Counting<'t, 's> {
     table: &'t mut Table,
     /// `None` if not requested.
-    served: Option<&'t mut Served>,
+    served: Option<&'s mut Served>,
     counts: [u64; Counter::NUMBERS],
     possible: Possible,
     /// Hits whose times cannot be right. They count all the same, since a tally describes its
@@ -189,7 +189,7 @@ struct Counting<'t> {
     impossible: u64,
 }
 
-impl Counting<'_> {
+impl Counting<'_, '_> {
     fn counters(&self) -> Counters {
         let mut counters = Counters::new();
         for counter in Counter::ALL {
@@ -200,7 +200,7 @@ impl Counting<'_> {
     }
 }
 
-impl Sink for Counting<'_> {
+impl Sink for Counting<'_, '_> {
     #[inline]
     fn hit(&mut self, hit: &Hit<'_>) {
         self.add(Counter::MessagesSeen, 1);

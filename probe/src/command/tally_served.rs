@@ -49,8 +49,9 @@ impl Served {
         Ok(Some(Served { reader: Reader::new(zones), table, truncated: 0, unreadable: 0, folded: 0 }))
     }
 
-    /// Adds what a response served.
-    #[inline]
+    /// Adds what a response served. Not inlined: it would push other code out of the way of those who
+    /// do not want it.
+    #[inline(never)]
     pub(super) fn hit(&mut self, hit: &Hit<'_>) {
         let table = &mut self.table;
         match self.reader.read(hit, |credit| table.credit(credit, hit.time_ms)) {

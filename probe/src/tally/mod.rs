@@ -152,7 +152,7 @@ impl<K: Kind> Table<K> {
     }
 
     /// Queues a hit; returns where.
-    #[inline]
+    #[inline(always)]
     fn queue(&mut self, name: &[u8], record_type: RecordType, kind: K, time_ms: u64, is_positive: bool) -> usize {
         if self.waiting_count == MAX_WAITING {
             self.look_up();
