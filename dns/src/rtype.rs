@@ -120,8 +120,6 @@ impl RecordType {
     pub const SOA: RecordType = RecordType(6);
     /// A name that an address stands for, or any other name.
     pub const PTR: RecordType = RecordType(12);
-    /// A host's processor and operating system; also the refusal of a query for any type (RFC 8482).
-    pub const HINFO: RecordType = RecordType(13);
     /// A mail exchange.
     pub const MX: RecordType = RecordType(15);
     /// An IPv6 address (RFC 3596).
@@ -144,10 +142,6 @@ impl RecordType {
     pub const SVCB: RecordType = RecordType(64);
     /// An HTTPS service (RFC 9460).
     pub const HTTPS: RecordType = RecordType(65);
-    /// What changed in a zone, in queries (RFC 1995).
-    pub const IXFR: RecordType = RecordType(251);
-    /// A whole zone, in queries.
-    pub const AXFR: RecordType = RecordType(252);
     /// All types, in queries.
     pub const ANY: RecordType = RecordType(255);
 

@@ -96,7 +96,7 @@ fn live(program: Program, python: &OsStr, _alone: MutexGuard<'static, ()>) {
     assert!(output.err.contains(&format!(": served_truncated {truncated}\n")), "{} instead of {truncated}", output.err);
     assert!(!output.err.contains("served_unreadable"), "{}", output.err);
     let (hits, rows) = tables(&output.out);
-    let found: Served = rows.iter().map(|row| served_row(row)).collect();
+    let found: Served = rows.iter().map(served_row).collect();
     assert_eq!(found.len(), rows.len(), "an RRset is in the table twice");
     let responses: u64 = hits.iter().filter(|row| row["action"] == "response").map(|row| number(&row["hits"])).sum();
     // Starting to serve takes a few more.

@@ -99,7 +99,7 @@ impl Credits {
         let mut room = [0; MAX_WIRE];
         for found in &self.found {
             let owner = found.wire(message, &mut room);
-            if !zones.are_any() && !zones.have(&lower(owner, &mut [0; MAX_WIRE])) {
+            if !zones.are_any() && !zones.have(lower(owner, &mut [0; MAX_WIRE])) {
                 continue;
             }
             let may_be_wildcard = found.source == Source::Unknown;

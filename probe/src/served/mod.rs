@@ -36,6 +36,9 @@ use zonepulse_dns::{MessageKind, RecordType};
 
 /// Length of a message's header.
 const HEADER_OCTETS: usize = 12;
+/// What changed in a zone (RFC 1995), and all of it, in queries.
+const IXFR: RecordType = RecordType::new(251);
+const AXFR: RecordType = RecordType::new(252);
 /// The flag TC, in the third octet of the header.
 const TRUNCATED: u8 = 0x02;
 
@@ -153,7 +156,7 @@ impl Reader {
     /// case more than one is running) does not pass on their responses.
     #[inline]
     pub fn read(&mut self, hit: &Hit<'_>, credit: impl FnMut(&Credit<'_>)) -> Outcome {
-        if hit.kind == MessageKind::REQUEST || matches!(hit.record_type, RecordType::AXFR | RecordType::IXFR) {
+        if hit.kind == MessageKind::REQUEST || matches!(hit.record_type, AXFR | IXFR) {
             return Outcome::Apart;
         }
         if hit.message.get(2).is_some_and(|flags| flags & TRUNCATED != 0) {

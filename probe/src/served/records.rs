@@ -13,6 +13,8 @@ use zonepulse_dns::RecordType;
 
 /// Class IN.
 const INTERNET: u16 = 1;
+/// A host's processor and operating system.
+const HINFO: RecordType = RecordType::new(13);
 /// RDATA of a signature before the name of the signer (RFC 4034 section 3.1).
 const SIGNATURE_OCTETS: usize = 18;
 
@@ -204,7 +206,7 @@ fn data(record_type: RecordType, octets: &[u8], at: usize) -> Option<Data> {
             let [type_high, type_low, _, labels, ..] = *fixed;
             Some(Data::Signature(RecordType::new(u16::from_be_bytes([type_high, type_low])), labels))
         }
-        RecordType::HINFO if octets.get(at..)?.starts_with(b"\x07RFC8482") => Some(Data::Refusal),
+        HINFO if octets.get(at..)?.starts_with(b"\x07RFC8482") => Some(Data::Refusal),
         _ => Some(Data::Unread),
     }
 }

@@ -12,7 +12,7 @@ const SOA: u16 = 6;
 const MX: u16 = 15;
 const HTTPS: u16 = 65;
 const NSEC: u16 = 47;
-const AXFR: u16 = 252;
+const TRANSFER: u16 = 252;
 const ANY: u16 = 255;
 
 /// A question and the octets of its response.
@@ -273,7 +273,7 @@ fn requests_transfers_and_truncated_responses_serve_nothing() {
     let truncated = Response { flags: answer.flags | 0x0200, ..answer.clone() };
     assert_eq!(apart(&truncated), (Outcome::Truncated, vec![]));
     assert_eq!(apart(&Response { flags: 0, ..answer }), (Outcome::Apart, vec![]));
-    assert_eq!(apart(&Response::new("example.", AXFR).answer("example. SOA ns. m.")), (Outcome::Apart, vec![]));
+    assert_eq!(apart(&Response::new("example.", TRANSFER).answer("example. SOA ns. m.")), (Outcome::Apart, vec![]));
 }
 
 #[test]
