@@ -64,7 +64,7 @@ fn script(name: &str) -> PathBuf {
     project().join("tests/served").join(name)
 }
 
-fn live(program: Program, python: &OsStr, _alone: MutexGuard<'static, ()>) {
+fn live(program: Program, python: &OsStr, alone: MutexGuard<'static, ()>) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let folder = folder.path();
     let files = [plain(folder), signed(folder)];
@@ -72,6 +72,7 @@ fn live(program: Program, python: &OsStr, _alone: MutexGuard<'static, ()>) {
     let capture = Capture::start_whole(server.port, folder);
     let asked = ask(&server, python, folder);
     let capture = capture.finish_file();
+    drop(alone);
 
     let port = server.port.to_string();
     let mut command = Command::new(python);
