@@ -6,6 +6,7 @@
 //! and makes their first inputs from captures.
 
 pub mod differential;
+pub mod sections;
 
 use zonepulse_dns::{MessageKind, RecordType, name};
 use zonepulse_probe::observe::{Addresses, Frame, Hit, Observer, Scope, Sink};

@@ -2,7 +2,7 @@
 //! that `FUZZ_SEEDS` names, a folder for each target: the file itself, its frames, its
 //! DNS messages, and the batches that a probe makes of them; what probe and central say in
 //! JSON; and what other services answer. Each message is compared with hickory's reading in
-//! passing, and the classes are counted on standard output.
+//! passing, with what stands behind its question, and the classes are counted on standard output.
 //!
 //! It is built as a target so that what targets need is built only once.
 
@@ -15,7 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Mutex;
-use zonepulse_fuzz::differential::{Class, compare};
+use zonepulse_fuzz::differential::{Class, Sections, compare, compare_sections};
 use zonepulse_fuzz::scope;
 use zonepulse_model::{Communication, Identity, ServerId};
 use zonepulse_probe::capture::file::CaptureFile;
@@ -35,6 +35,8 @@ const DNSTAP_START: &[u8] = b"\0\0\0\0\0\0\0\x22\0\0\0\x02\0\0\0\x01\0\0\0\x16pr
 
 /// How many messages of all captures fell into each class.
 static CLASSES: Mutex<BTreeMap<Class, u64>> = Mutex::new(BTreeMap::new());
+/// The same for responses and what stands behind their question.
+static SECTIONS: Mutex<BTreeMap<Sections, u64>> = Mutex::new(BTreeMap::new());
 /// What stands before a batch's compressed body (wire/src/envelope.rs).
 const BATCH_HEADER_BYTES: usize = 33;
 
@@ -182,13 +184,17 @@ impl Seeds {
         }
         observer.finish(&mut messages);
         let mut classes = CLASSES.lock().expect("nobody panicked");
+        let mut sections = SECTIONS.lock().expect("nobody panicked");
         for message in messages.0 {
             *classes.entry(compare(&message)).or_default() += 1;
-            for target in ["messages", "hickory"] {
+            if message.get(2).is_some_and(|flags| flags & 0x80 != 0) {
+                *sections.entry(compare_sections(&message)).or_default() += 1;
+            }
+            for target in ["messages", "hickory", "served"] {
                 self.add(target, message.clone());
             }
         }
-        println!("{classes:?}");
+        println!("{classes:?}; sections of responses: {sections:?}");
     }
 
     fn write(self, out: &Path) -> std::io::Result<()> {

@@ -18,15 +18,15 @@ need_without_services 'to test' rabbitmq-server knot knot-dnsutils knot-dnssecut
 need_node 'to test the page' || say 'Skipping the tests of the page.'
 scripts/rabbitmq-4.sh || say 'Skipping the tests with RabbitMQ 4.'
 
-# DuckDB reads exported files, dnspython plays a primary that misbehaves. Both are Python packages, installed beside
-# cargo's output.
+# DuckDB reads exported files, dnspython plays a primary that misbehaves and, with dpkt, reads captures. They are Python
+# packages, installed beside cargo's output.
 version=2.0.1
 venv=$(dirname "$programs")/duckdb-$version
-if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import dns.zone, duckdb' 2> /dev/null; then
+if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import dns.zone, dpkt, duckdb' 2> /dev/null; then
   need 'to test with DuckDB and dnspython' python3-venv
-  say "Installing DuckDB $version and dnspython in $venv"
-  { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version" "dnspython==2.9.2"; } ||
-    say 'Skipping the tests with DuckDB and dnspython.'
+  say "Installing DuckDB $version, dnspython and dpkt in $venv"
+  { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version" "dnspython==2.9.2" "dpkt==1.9.8"; } ||
+    say 'Skipping the tests with DuckDB, dnspython and dpkt.'
 fi
 ZONEPULSE_TESTS_PYTHON=$(realpath -s "$venv")/bin/python
 export ZONEPULSE_TESTS_PYTHON

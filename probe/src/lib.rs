@@ -29,6 +29,7 @@ pub mod observe;
 pub mod pin;
 pub mod pull;
 pub mod replay;
+pub mod served;
 pub mod services;
 pub mod settings;
 pub mod sight;

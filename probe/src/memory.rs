@@ -103,13 +103,24 @@ impl Budget {
         (part(2), part(4))
     }
 
-    /// The budget of `tally`, which has a single table and prints it.
+    /// The budget of `tally`, which has one table of messages and prints it.
+    ///
+    /// What was served has an eighth of the rest, whether it is wanted or not: the hits of a tally do
+    /// not depend on it.
     pub fn of_tally(max_bytes: usize) -> Budget {
         let rest = max_bytes.saturating_sub(PROGRAM_BYTES).max(MIN_REST_BYTES);
         let observer_bytes = rest / 6;
-        let max_records = (rest - observer_bytes) / (TABLE_BYTES + PRINTED_BYTES);
+        let max_records = (rest - observer_bytes - rest / 8) / (TABLE_BYTES + PRINTED_BYTES);
         let max_name_octets = max_records * NAME_OCTETS;
         Budget { max_records, max_name_octets, observer_bytes, queue_bytes: 0, in_flight_bytes: 0 }
+    }
+
+    /// Maximum number of RRsets that `tally` knows as served, and total length of their names,
+    /// octets. They are printed after the table of messages, in the memory that it took.
+    pub fn of_served(max_bytes: usize) -> (usize, usize) {
+        let rest = max_bytes.saturating_sub(PROGRAM_BYTES).max(MIN_REST_BYTES);
+        let max_records = rest / 8 / TABLE_BYTES;
+        (max_records, max_records * NAME_OCTETS)
     }
 
     /// The smallest limit for an agent with a ring of this size.

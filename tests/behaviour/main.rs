@@ -50,6 +50,7 @@ mod refusals;
 mod replays;
 mod restarts;
 mod secrets;
+mod served;
 mod services;
 mod setup;
 mod sql;
@@ -86,6 +87,7 @@ fn all() -> Vec<Trial> {
         differential::trials(),
         chaos::trials(),
         dnstap::trials(),
+        served::trials(),
         crashes::trials(),
         blind::trials(),
         live::trials(),

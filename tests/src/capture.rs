@@ -20,10 +20,19 @@ pub struct Capture {
 impl Capture {
     /// Starts, and waits until it captures.
     pub fn start(port: u16, folder: &Path) -> Self {
+        // 128 octets of every packet are enough for its headers and response code.
+        Self::start_with(port, folder, &["-s", "128"], &format!("udp port {port}"))
+    }
+
+    /// The same with whole packets, UDP and TCP.
+    pub fn start_whole(port: u16, folder: &Path) -> Self {
+        Self::start_with(port, folder, &[], &format!("port {port}"))
+    }
+
+    fn start_with(port: u16, folder: &Path, options: &[&str], filter: &str) -> Self {
         let file = folder.join("tcpdump.pcap");
         let mut command = Command::new("tcpdump");
-        // 128 octets of every packet are enough for its headers and response code.
-        command.args(["-i", "lo", "-n", "-s", "128", "-B", "65536", "-w"]).arg(&file).arg(format!("udp port {port}"));
+        command.args(["-i", "lo", "-n", "-B", "65536"]).args(options).arg("-w").arg(&file).arg(filter);
         // As root, tcpdump would switch to a user who may not write here.
         command.args(["-Z", "root"]);
         let tcpdump = Process::start("tcpdump", command, folder);
@@ -32,13 +41,19 @@ impl Capture {
     }
 
     /// Stops it and returns all messages that it saw, in chronological order.
-    pub fn finish(mut self) -> Vec<Seen> {
+    pub fn finish(self) -> Vec<Seen> {
+        let port = self.port;
+        let bytes = fs::read(self.finish_file()).expect("tcpdump wrote its file");
+        messages_in(&bytes, Ipv4Addr::LOCALHOST, port).expect("tcpdump writes a pcap file")
+    }
+
+    /// Stops it and returns its file.
+    pub fn finish_file(mut self) -> PathBuf {
         // The kernel hands over packets in blocks, and tcpdump does not wait for an incomplete one.
         thread::sleep(Duration::from_millis(1500));
         self.tcpdump.terminate(Duration::from_secs(10));
         let log = self.tcpdump.log();
         assert!(log.contains("\n0 packets dropped by kernel"), "tcpdump has not seen everything: {log}");
-        let bytes = fs::read(&self.file).expect("tcpdump wrote its file");
-        messages_in(&bytes, Ipv4Addr::LOCALHOST, self.port).expect("tcpdump writes a pcap file")
+        self.file
     }
 }

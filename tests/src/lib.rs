@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod kea;
 pub mod knot;
 pub mod meter;
+pub mod name_servers;
 pub mod needs;
 pub mod network;
 pub mod ports;

@@ -28,7 +28,7 @@ pub fn run() {
     TRUTH.get_or_init(|| sums::truth(&corpus));
     let central = Central::start(&["bench"]);
     let probe = Probe::new(&Settings { port: PORT, ..Settings::http(&central, 0) });
-    let mut contestants = vec![ours("`zonepulse-probe tally`", tally(&plain))];
+    let mut contestants = vec![ours("`zonepulse-probe tally`", tally(&plain)), served(&plain)];
     contestants.push(Contestant {
         name: "`zonepulse-probe replay`, delivered to a central",
         command: {
@@ -104,6 +104,25 @@ fn ours(name: &'static str, command: impl Fn() -> Command + 'static) -> Contesta
         Some(hits(text))
     };
     Contestant { name, command: Box::new(move |_| command()), found, messages: MESSAGES, rounds: ROUNDS }
+}
+
+/// `tally` with what the responses served, in a second table; each of them was made from at least one RRset.
+fn served(file: &Path) -> Contestant {
+    let tally = tally(file);
+    let command = move || {
+        let mut command = tally();
+        command.arg("--served");
+        command
+    };
+    let found = |text: &str, _: &Path| {
+        let (messages, served) = text.split_once("\n\n").expect("two tables");
+        sums::assert_equal(&sums::of_tally(messages), TRUTH.get().expect("it was read before"));
+        let count = |line: &str| line.split('\t').nth(4).and_then(|count| count.parse::<u64>().ok());
+        let responses: u64 = served.lines().filter_map(count).sum();
+        assert!(responses >= MESSAGES / 2, "{responses} RRsets served");
+        Some(hits(messages))
+    };
+    Contestant { found, ..ours("`zonepulse-probe tally --served`", command) }
 }
 
 /// Debian's `dnstop` prints its tables if its input is not a terminal. It supports only UDP.

@@ -4,9 +4,14 @@
 //! line per record, action and response code, most hits first. Everything else in a file, and what
 //! could not be read, is reported on standard error with a count per reason, including other ports
 //! that carry what looks like DNS messages.
+//!
+//! With `--served`, a second table follows after an empty line: the RRsets from which the responses
+//! were made. Nothing else changes.
 
 #[path = "tally_lines.rs"]
 mod lines;
+#[path = "tally_served.rs"]
+mod served;
 
 use crate::Error;
 use crate::capture::file::CaptureFile;
@@ -17,6 +22,7 @@ use crate::observe::{Addresses, Hit, Observer, Scope, Sink};
 use crate::tally::Table;
 use crate::times::{Bounds, Possible};
 use lines::Lines;
+use served::Served;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +44,17 @@ pub struct Args {
     /// Maximum memory; hits of names that do not fit are folded into <other>, one row per zone
     #[arg(long, value_name = "BYTES", default_value_t = memory::DEFAULT_MAX_BYTES)]
     max_memory: usize,
+    /// Also print the RRsets from which the responses were made, with their class: a second table,
+    /// after an empty line (with --format json, a second array)
+    #[arg(long)]
+    served: bool,
+    /// A zone of the server, by its apex (repeatable): only RRsets in these zones count as served
+    #[arg(long = "zone", value_name = "APEX", requires = "served")]
+    zones: Vec<String>,
+    /// A file with all owner names of a zone, one on each line, its apex first (repeatable): tells
+    /// unsigned answers made from a wildcard from others
+    #[arg(long = "zone-names", value_name = "FILE", requires = "served")]
+    zone_names: Vec<PathBuf>,
 }
 
 /// The output format of a tally.
@@ -53,30 +70,46 @@ pub enum Format {
 /// exit code is 0 if every file was read completely, otherwise 1. A file whose frames all have
 /// unsupported link types counts as unread.
 ///
-/// Fails only if standard output cannot be written. A reader that closes it early is not an error.
+/// Fails only if standard output cannot be written, or names of zones cannot be read. A reader that
+/// closes standard output early is not an error.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let budget = Budget::of_tally(args.max_memory);
+    let mut served = Served::new(args)?;
     let mut table = Table::new(budget.max_records, budget.max_name_octets);
     let scope = Scope { ports: args.ports.clone(), addresses: Addresses::Any };
     let mut whole = true;
     for file in &args.files {
         // If standard error is closed, there is nobody to tell.
-        whole &= read(file, &scope, &budget, &mut table, &mut |line| drop(writeln!(io::stderr(), "{line}")));
+        let mut complain = |line: &dyn Display| drop(writeln!(io::stderr(), "{line}"));
+        whole &= read(file, &scope, &budget, &mut table, served.as_mut(), &mut complain);
     }
-    let lines = Lines::new(table.contents());
     let mut out = io::stdout().lock();
-    let printed = match args.format {
-        Format::Tsv => lines.print_tsv(&mut out),
-        Format::Json => lines.print_json(&mut out),
-    };
-    match printed.and_then(|()| out.flush()) {
+    match print(args.format, table, served, &mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::disk("write", "standard output")(error)),
         _ => Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     }
 }
 
+/// Prints one table after the other; the first leaves its memory to the second.
+fn print(format: Format, mut table: Table, served: Option<Served>, out: &mut impl Write) -> io::Result<()> {
+    let lines = Lines::new(table.contents());
+    match format {
+        Format::Tsv => lines.print_tsv(out)?,
+        Format::Json => lines.print_json(out)?,
+    }
+    drop((lines, table));
+    served.map_or(Ok(()), |served| served.print(format, out))
+}
+
 /// Adds a file to the table and reports on it line by line; returns whether it was read completely.
-fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain: &mut dyn FnMut(&dyn Display)) -> bool {
+fn read(
+    path: &Path,
+    scope: &Scope,
+    budget: &Budget,
+    table: &mut Table,
+    served: Option<&mut Served>,
+    complain: &mut dyn FnMut(&dyn Display),
+) -> bool {
     let mut file = match CaptureFile::open(path) {
         Ok(file) => file,
         Err(error) => {
@@ -87,7 +120,7 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain
     let mut observer = Observer::new(scope).within(budget.observer_bytes).noting_other_ports();
     let folded_before = table.contents().folded();
     let possible = Bounds::default().of_files(Reading::now().wall_ms);
-    let mut counting = Counting { table, counts: [0; Counter::NUMBERS], possible, impossible: 0 };
+    let mut counting = Counting { table, served, counts: [0; Counter::NUMBERS], possible, impossible: 0 };
     let whole = loop {
         match file.next_frame() {
             Ok(Some(frame)) => observer.frame(&frame, &mut counting),
@@ -99,8 +132,8 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain
         }
     };
     observer.finish(&mut counting);
-    let impossible = counting.impossible;
     let mut counters = counting.counters();
+    let Counting { impossible, served, .. } = counting;
     counters.add(Counter::MessagesFolded, table.contents().folded() - folded_before);
     let hits = counters.get(Counter::MessagesSeen) - counters.not_counted();
     let frames = counters.get(Counter::DnstapFramesSeen);
@@ -128,6 +161,9 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain
             complain(&format_args!("{}: {} {}", file.name(), counter.as_str(), counters.get(*counter)));
         }
     }
+    if let Some(served) = served {
+        served.take_counts(|name, count| complain(&format_args!("{}: {name} {count}", file.name())));
+    }
     whole && !none_is_read
 }
 
@@ -142,8 +178,10 @@ const MENTIONED: [Counter; 6] = [
 ];
 
 /// Adds hits to a table, and counts those with impossible times.
-struct Counting<'t> {
+struct Counting<'t, 's> {
     table: &'t mut Table,
+    /// `None` if not requested.
+    served: Option<&'s mut Served>,
     counts: [u64; Counter::NUMBERS],
     possible: Possible,
     /// Hits whose times cannot be right. They count all the same, since a tally describes its
@@ -151,7 +189,7 @@ struct Counting<'t> {
     impossible: u64,
 }
 
-impl Counting<'_> {
+impl Counting<'_, '_> {
     fn counters(&self) -> Counters {
         let mut counters = Counters::new();
         for counter in Counter::ALL {
@@ -162,12 +200,15 @@ impl Counting<'_> {
     }
 }
 
-impl Sink for Counting<'_> {
+impl Sink for Counting<'_, '_> {
     #[inline]
     fn hit(&mut self, hit: &Hit<'_>) {
         self.add(Counter::MessagesSeen, 1);
         self.impossible += u64::from(!self.possible.has(hit.time_ms));
         self.table.add(hit);
+        if let Some(served) = &mut self.served {
+            served.hit(hit);
+        }
     }
 
     #[inline]

@@ -33,7 +33,7 @@ struct Line {
 }
 
 /// Buffered output.
-struct Text<'w, W> {
+pub(super) struct Text<'w, W> {
     out: &'w mut W,
     text: String,
     day: Day,
@@ -148,22 +148,22 @@ impl Line {
 }
 
 /// The first octets of a string, as a number with the same order.
-fn first_octets(text: &str) -> u64 {
+pub(super) fn first_octets(text: &str) -> u64 {
     let octet = |at: usize| text.as_bytes().get(at).copied().unwrap_or_default();
     u64::from_be_bytes(std::array::from_fn(octet))
 }
 
 impl<'w, W: Write> Text<'w, W> {
-    fn new(out: &'w mut W) -> Self {
+    pub(super) fn new(out: &'w mut W) -> Self {
         let day = Day { number: u64::MAX, text: String::new() };
         Text { out, text: String::with_capacity(WRITE_BYTES + 4096), day }
     }
 
-    fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
-    fn push_type(&mut self, record_type: RecordType) {
+    pub(super) fn push_type(&mut self, record_type: RecordType) {
         match record_type.mnemonic() {
             Some(mnemonic) => self.push(mnemonic),
             None => self.push(&record_type.to_string()),
@@ -178,7 +178,7 @@ impl<'w, W: Write> Text<'w, W> {
         }
     }
 
-    fn push_number(&mut self, mut number: u64) {
+    pub(super) fn push_number(&mut self, mut number: u64) {
         if number < 10 {
             return self.text.push(char::from(b'0' + number as u8));
         }
@@ -197,7 +197,7 @@ impl<'w, W: Write> Text<'w, W> {
     }
 
     /// Writes a time, or null if it is too late to represent.
-    fn push_json_time(&mut self, unix_ms: u64) {
+    pub(super) fn push_json_time(&mut self, unix_ms: u64) {
         if unix_ms >= BEYOND_MS {
             return self.push("null");
         }
@@ -207,7 +207,7 @@ impl<'w, W: Write> Text<'w, W> {
     }
 
     /// Writes RFC 3339 in UTC, in milliseconds, or `-` if it is too late to represent.
-    fn push_time(&mut self, unix_ms: u64) {
+    pub(super) fn push_time(&mut self, unix_ms: u64) {
         if unix_ms >= BEYOND_MS {
             return self.push("-");
         }
@@ -226,11 +226,11 @@ impl<'w, W: Write> Text<'w, W> {
         self.push(std::str::from_utf8(&time).unwrap_or_default());
     }
 
-    fn write_if_full(&mut self) -> io::Result<()> {
+    pub(super) fn write_if_full(&mut self) -> io::Result<()> {
         if self.text.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    pub(super) fn write(&mut self) -> io::Result<()> {
         self.out.write_all(self.text.as_bytes())?;
         self.text.clear();
         Ok(())

@@ -22,7 +22,7 @@ fn tally(bytes: &[u8]) -> (Vec<String>, u64, bool) {
     let (budget, scope) = (Budget::of_tally(8 << 20), Scope { ports: vec![53], addresses: Addresses::Any });
     let mut table = Table::new(budget.max_records, budget.max_name_octets);
     let mut said = Vec::new();
-    let whole = read(&path, &scope, &budget, &mut table, &mut |line| {
+    let whole = read(&path, &scope, &budget, &mut table, None, &mut |line| {
         let line = line.to_string();
         said.push(line.split_once(": ").unwrap().1.to_owned());
     });

@@ -54,7 +54,7 @@ pub(super) struct Unreadable;
 
 /// Reads the headers of an IP packet. Anything after its end (padding of a short Ethernet frame, a
 /// trailer) is ignored.
-#[inline]
+#[inline(always)]
 pub(super) fn read(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     match octets.first().map(|octet| octet >> 4) {
         Some(4) => version_4(octets),
@@ -63,7 +63,7 @@ pub(super) fn read(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn version_4(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     let (header, _) = octets.split_first_chunk::<20>().ok_or(Unreadable)?;
     let [version_length, _, length_high, length_low, id_high, id_low, at_high, at_low, _, protocol, _, _, addresses @ ..] =

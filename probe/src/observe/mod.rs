@@ -257,7 +257,7 @@ impl Observer {
         self.streams.finish(sink);
     }
 
-    #[inline]
+    #[inline(always)]
     fn packet(&mut self, octets: &[u8], at: At, sink: &mut impl Sink) {
         let Ok(Packet { source, destination, payload }) = ip::read(octets) else {
             return sink.add(Counter::UnreadableFrames, 1);
@@ -287,7 +287,7 @@ impl Observer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn transport(
         &mut self,
         transport: Transport,

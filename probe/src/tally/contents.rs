@@ -2,20 +2,20 @@
 
 use super::name;
 use super::zones::{self, Zones};
-use super::{Record, Sum, Table};
+use super::{Kind, Record, Sum, Table};
 use zonepulse_dns::{MessageKind, RecordType, name as dns_name};
 use zonepulse_wire::OTHER;
 
 /// The contents of a table.
 #[derive(Debug, Clone, Copy)]
-pub struct Contents<'t> {
-    table: &'t Table,
+pub struct Contents<'t, K = MessageKind> {
+    table: &'t Table<K>,
 }
 
 /// A record of a table and its sums.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'t> {
-    table: &'t Table,
+pub struct Entry<'t, K = MessageKind> {
+    table: &'t Table<K>,
     record: &'t Record,
 }
 
@@ -26,21 +26,22 @@ pub struct Other<'t> {
     zone: zones::Number,
 }
 
-impl<'t> Contents<'t> {
-    pub(super) fn new(table: &'t Table) -> Self {
+impl<'t, K: Kind> Contents<'t, K> {
+    pub(super) fn new(table: &'t Table<K>) -> Self {
         Contents { table }
     }
 
     /// The records with hits, in order of first appearance.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'t>> + use<'t> {
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'t, K>> + use<'t, K> {
         let table = self.table;
         table.records.iter().filter(|record| record.is_active()).map(move |record| Entry { table, record })
     }
 
     /// The sums of folded hits by zone, then kind; those of the server last.
-    pub fn other(&self) -> Vec<(Other<'t>, MessageKind, Sum)> {
+    pub fn other(&self) -> Vec<(Other<'t>, K, Sum)> {
         let zones = &self.table.zones;
-        zones.sums().into_iter().map(|(zone, kind, sum)| (Other { zones, zone }, kind, sum)).collect()
+        let sums = zones.sums().into_iter();
+        sums.filter_map(|(zone, kind, sum)| Some((Other { zones, zone }, K::from_number(kind)?, sum))).collect()
     }
 
     /// Number of hits that were folded.
@@ -73,7 +74,7 @@ impl PartialEq for Other<'_> {
     }
 }
 
-impl<'t> Entry<'t> {
+impl<'t, K: Kind> Entry<'t, K> {
     /// Appends the name's canonical text; returns false, without appending, if the name is invalid.
     pub fn push_name(&self, text: &mut String) -> bool {
         let wire = name::octets(self.record.words(&self.table.names));
@@ -86,7 +87,7 @@ impl<'t> Entry<'t> {
     }
 
     /// The kinds that have hits, in any order.
-    pub fn sums(&self) -> impl Iterator<Item = (MessageKind, Sum)> + 't {
+    pub fn sums(&self) -> impl Iterator<Item = (K, Sum)> + use<'t, K> {
         let Entry { table, record } = *self;
         let mut at = record.more;
         let more = std::iter::from_fn(move || {
@@ -95,6 +96,6 @@ impl<'t> Entry<'t> {
             Some((more.kind, more.sum))
         });
         let line = record.kinds.iter().copied().zip(record.sums).filter(|(_, sum)| sum.hits > 0);
-        line.chain(more).filter_map(|(kind, sum)| Some((MessageKind::from_number(kind)?, sum)))
+        line.chain(more).filter_map(|(kind, sum)| Some((K::from_number(kind)?, sum)))
     }
 }

@@ -15,6 +15,7 @@
 
 mod contents;
 mod index;
+mod kind;
 mod name;
 mod standing;
 #[cfg(test)]
@@ -22,12 +23,14 @@ mod tests;
 mod zones;
 
 pub use contents::{Contents, Entry, Other};
+pub use kind::Kind;
 
 use crate::observe::Hit;
 use index::Index;
 use name::{MAX_WORDS, Seeds};
 use standing::{Choice, Load, Ranked, Standing};
-use zonepulse_dns::{MessageKind, name as dns_name};
+use std::marker::PhantomData;
+use zonepulse_dns::{MessageKind, RecordType, name as dns_name};
 use zones::Zones;
 
 /// Maximum memory per record without its name, bytes.
@@ -59,9 +62,9 @@ pub struct Sum {
     pub last_ms: u64,
 }
 
-/// Hits by record and kind.
+/// Hits by record and kind: messages by default, or what they served.
 #[derive(Debug)]
-pub struct Table {
+pub struct Table<K = MessageKind> {
     bound: Load,
     load: Load,
     seeds: Seeds,
@@ -79,6 +82,7 @@ pub struct Table {
     has_made_room: bool,
     folded: u64,
     forgotten: u64,
+    kinds: PhantomData<K>,
 }
 
 /// A queued hit.
@@ -86,7 +90,7 @@ pub struct Table {
 struct Waiting {
     time_ms: u64,
     hash: u32,
-    kind: MessageKind,
+    kind: u16,
     record_type: u16,
     name_length: u8,
     word_count: u8,
@@ -119,7 +123,7 @@ struct More {
     next: u32,
 }
 
-impl Table {
+impl<K: Kind> Table<K> {
     /// An empty table for at most this many records, with names of at most this many octets in
     /// total (each rounded up to eight, and as text).
     ///
@@ -143,37 +147,35 @@ impl Table {
             has_made_room: false,
             folded: 0,
             forgotten: 0,
+            kinds: PhantomData,
         }
     }
 
-    /// Adds a hit.
-    #[inline]
-    pub fn add(&mut self, message: &Hit<'_>) {
+    /// Queues a hit; returns where.
+    #[inline(always)]
+    fn queue(&mut self, name: &[u8], record_type: RecordType, kind: K, time_ms: u64, is_positive: bool) -> usize {
         if self.waiting_count == MAX_WAITING {
             self.look_up();
         }
-        let Some(hit) = self.waiting.get_mut(self.waiting_count) else { return };
-        let record_type = message.record_type.value();
-        let (word_count, hash) = self.seeds.lower_and_hash(message.name, record_type, &mut hit.name);
-        hit.time_ms = message.time_ms;
+        let at = self.waiting_count;
+        let Some(hit) = self.waiting.get_mut(at) else { return at };
+        let record_type = record_type.value();
+        let (word_count, hash) = self.seeds.lower_and_hash(name, record_type, &mut hit.name);
+        hit.time_ms = time_ms;
         hit.hash = hash;
-        hit.kind = message.kind;
+        hit.kind = kind.number();
         hit.record_type = record_type;
-        hit.name_length = message.name.len().min(dns_name::MAX_WIRE) as u8;
+        hit.name_length = name.len().min(dns_name::MAX_WIRE) as u8;
         hit.word_count = word_count as u8;
-        hit.is_positive = message.is_positive();
+        hit.is_positive = is_positive;
         hit.zone = zones::SERVER;
-        if self.is_attentive {
-            self.learn(message);
-        }
         self.waiting_count += 1;
+        at
     }
 
-    /// Learns the zone of a negative response, for the hit being added.
-    #[cold]
-    fn learn(&mut self, message: &Hit<'_>) {
-        let Some(hit) = self.waiting.get_mut(self.waiting_count) else { return };
-        let Some(zone_length) = message.zone_length() else { return };
+    /// Learns the zone of a queued hit, whose name ends with the zone's name of this length.
+    fn learn(&mut self, at: usize, zone_length: usize) {
+        let Some(hit) = self.waiting.get_mut(at) else { return };
         let octets = name::octets(hit.words());
         let name = octets.get(..usize::from(hit.name_length)).unwrap_or_default();
         if let Some(zone) = name.len().checked_sub(zone_length).and_then(|from| name.get(from..)) {
@@ -182,7 +184,7 @@ impl Table {
     }
 
     /// Counts queued hits, and gives read access to the table.
-    pub fn contents(&mut self) -> Contents<'_> {
+    pub fn contents(&mut self) -> Contents<'_, K> {
         self.look_up();
         Contents::new(self)
     }
@@ -208,7 +210,7 @@ impl Table {
     }
 
     /// Begins the interval after another table's, which is still open, with the same records.
-    pub fn follow(&mut self, other: &mut Table) {
+    pub fn follow(&mut self, other: &mut Table<K>) {
         other.look_up();
         (self.bound, self.load) = (other.bound, other.load);
         self.seeds = other.seeds;
@@ -300,12 +302,12 @@ impl Table {
         // Select the second sum if the first is of another kind, without a branch: the order of
         // requests and responses is unpredictable.
         let [first, _] = record.kinds;
-        let slot = usize::from(record.is_active() & (first != hit.kind.number()));
+        let slot = usize::from(record.is_active() & (first != hit.kind));
         if let (Some(sum), Some(kind)) = (record.sums.get_mut(slot), record.kinds.get_mut(slot)) {
             if sum.hits == 0 {
-                *kind = hit.kind.number();
+                *kind = hit.kind;
             }
-            if *kind == hit.kind.number() {
+            if *kind == hit.kind {
                 return sum.add(hit.time_ms);
             }
         }
@@ -383,11 +385,11 @@ impl Table {
         let mut next = record.more;
         for _ in 0..MAX_MORE {
             match self.more.get_mut(next as usize) {
-                Some(more) if more.kind == hit.kind.number() => return more.sum.add(hit.time_ms),
+                Some(more) if more.kind == hit.kind => return more.sum.add(hit.time_ms),
                 Some(more) => next = more.next,
                 None if is_full => break,
                 None => {
-                    let mut more = More { sum: Sum::NONE, kind: hit.kind.number(), next: record.more };
+                    let mut more = More { sum: Sum::NONE, kind: hit.kind, next: record.more };
                     more.sum.add(hit.time_ms);
                     record.more = self.more.len() as u32;
                     return self.more.push(more);
@@ -409,6 +411,24 @@ impl Table {
             zone => zone,
         };
         self.zones.fold(zone, hit.kind, hit.time_ms);
+    }
+}
+
+impl Table<MessageKind> {
+    /// Adds a hit.
+    #[inline]
+    pub fn add(&mut self, message: &Hit<'_>) {
+        let at = self.queue(message.name, message.record_type, message.kind, message.time_ms, message.is_positive());
+        if self.is_attentive {
+            self.learn_from(at, message);
+        }
+    }
+
+    #[cold]
+    fn learn_from(&mut self, at: usize, message: &Hit<'_>) {
+        if let Some(zone_length) = message.zone_length() {
+            self.learn(at, zone_length);
+        }
     }
 }
 
@@ -451,7 +471,7 @@ impl Waiting {
     const NONE: Waiting = Waiting {
         time_ms: 0,
         hash: 0,
-        kind: MessageKind::REQUEST,
+        kind: 0,
         record_type: 0,
         name_length: 0,
         word_count: 0,

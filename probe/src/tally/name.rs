@@ -25,7 +25,7 @@ impl Seeds {
     /// Writes a name of at most 255 octets in wire format as little-endian words, with ASCII
     /// letters lower-cased and the last word padded with zeros. Returns the number of words, and a
     /// hash of name and type that multiplies words together, as in wyhash.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lower_and_hash(&self, name: &[u8], record_type: u16, words: &mut [u64; MAX_WORDS]) -> (usize, u32) {
         let (Some((start, _)), Some(end), 17..=BLOCK_OCTETS) = (name.split_first_chunk(), name.last_chunk(), name.len()) else {
             return self.lower_and_hash_any(name, record_type, words);
@@ -42,6 +42,7 @@ impl Seeds {
         (name.len().div_ceil(8), self.end(hash))
     }
 
+    #[inline(never)]
     fn lower_and_hash_any(&self, name: &[u8], record_type: u16, words: &mut [u64; MAX_WORDS]) -> (usize, u32) {
         let name = name.get(..MAX_WIRE).unwrap_or(name);
         for (chunk, word) in name.chunks(8).zip(words.iter_mut()) {
