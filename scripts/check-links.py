@@ -38,7 +38,7 @@ def slug(heading, taken):
 
 
 def markdown(path):
-    page, fence, taken = Page(), None, {}
+    page, fence, taken, prose = Page(), None, {}, []
     for line in re.sub(r"<!--.*?-->", "", path.read_text(), flags=re.S).splitlines():
         mark = re.match(r"\s*(```+|~~~+)", line)
         if mark:
@@ -49,7 +49,10 @@ def markdown(path):
         heading = re.match(r"#{1,6} (.*)", line)
         if heading:
             page.anchors.add(slug(heading[1], taken))
-        page.links += [(link, False) for link in INLINE.findall(re.sub(r"`[^`]*`", "", line))]
+        prose.append(line)
+    # The text of a link may continue on the next line.
+    text = re.sub(r"`[^`]*`", "", "\n".join(prose))
+    page.links = [(link, False) for link in INLINE.findall(text)]
     return page
 
 

@@ -31,11 +31,14 @@ pub enum MigrationStep {
     Catalogue,
 }
 
+/// The steps, each with the format that it leads to.
+const STEPS: [(u32, MigrationStep); 4] =
+    [(2, MigrationStep::Sealing), (3, MigrationStep::Metrics), (4, MigrationStep::Ledger), (4, MigrationStep::Catalogue)];
+
 impl MigrationStep {
     /// The steps from this format to the current one.
     fn from(format: u32) -> Vec<Self> {
-        let steps = [(2, Self::Sealing), (3, Self::Metrics), (4, Self::Ledger), (4, Self::Catalogue)];
-        steps.into_iter().filter(|(since, _)| format < *since).map(|(_, step)| step).collect()
+        STEPS.into_iter().filter(|(to, _)| format < *to).map(|(_, step)| step).collect()
     }
 
     /// A word for programs.
@@ -122,9 +125,12 @@ impl Survey {
 /// Brings a store up to date that has an earlier format. If the process ends before this returns, the next one begins again.
 pub(crate) fn run(database: &Database) -> Result<(), Error> {
     let header = database.header()?;
-    if header.format.is_some_and(|format| format < FORMAT) {
-        tracing::info!(from = header.format, to = FORMAT, "bringing the store up to date");
-        ledger::building::build(database)?;
+    if let Some(format) = header.format.filter(|format| *format < FORMAT) {
+        tracing::info!(from = format, to = FORMAT, "bringing the store up to date");
+        // Missing families were created when the database was opened, and upkeep seals.
+        if MigrationStep::from(format).contains(&MigrationStep::Ledger) {
+            ledger::building::build(database)?;
+        }
     }
     // The format is written last.
     if header.is_of_this_version() { Ok(()) } else { database.put_header() }

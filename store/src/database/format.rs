@@ -18,7 +18,7 @@ pub const OLDEST_FORMAT: u32 = 1;
 /// The version of the program, which is that of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-const FORMAT_KEY: &[u8] = b"format";
+pub(crate) const FORMAT_KEY: &[u8] = b"format";
 const WRITTEN_BY_KEY: &[u8] = b"written_by";
 /// Maximum length of the text of a version, bytes.
 const MAX_VERSION: usize = 64;
