@@ -11,7 +11,7 @@ pub enum Error {
     #[error("the store in {} is in use by another process", .0.display())]
     InUse(PathBuf),
     /// The store has a format that this version does not read. Nothing in it was changed.
-    #[error("{}", crate::database::format::refusal(.path, *.found, .written_by.as_deref()))]
+    #[error("{}", crate::database::format::refusal(.path, .found, .written_by.as_deref()))]
     Format {
         /// The directory.
         path: PathBuf,

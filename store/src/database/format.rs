@@ -92,10 +92,10 @@ fn version(value: &[u8]) -> Option<String> {
 }
 
 /// The message of [`Error::Format`].
-pub(crate) fn refusal(path: &Path, found: u32, written_by: Option<&str>) -> String {
+pub(crate) fn refusal(path: &Path, found: &u32, written_by: Option<&str>) -> String {
     let writer =
         written_by.map_or_else(|| "a version that did not record itself".to_owned(), |version| format!("zonepulse {version}"));
-    let advice = if found > FORMAT {
+    let advice = if *found > FORMAT {
         "use the version that wrote it or a later one, or begin with a copy from before the upgrade"
     } else {
         "bring it up to date with an earlier release, which reads both formats, and then with this one"
