@@ -34,7 +34,7 @@ const WITHIN: Duration = Duration::from_secs(180);
 pub struct World {
     folder: TempDir,
     /// Runs while the world is there, unless the world is of one that is stopped.
-    central: Option<Central>,
+    _central: Option<Central>,
     data: PathBuf,
     address: String,
     password: String,
@@ -59,13 +59,13 @@ impl World {
 
     fn without_central(folder: TempDir) -> Self {
         let (data, address) = (folder.path().join("data-directory"), format!("127.0.0.1:{}", ports::free()));
-        World { folder, central: None, data, address, password: String::new() }
+        World { folder, _central: None, data, address, password: String::new() }
     }
 
     fn of(central: Central, folder: TempDir) -> Self {
         let Credentials::User(_, password) = central.administrator() else { panic!("the administrator is a user") };
         let (data, address) = (central.data(), format!("127.0.0.1:{}", central.port()));
-        World { folder, central: Some(central), data, address, password }
+        World { folder, _central: Some(central), data, address, password }
     }
 
     /// Types blocks, and returns what is wrong with the first that does not do what its page says.
