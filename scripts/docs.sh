@@ -19,5 +19,5 @@ rm -f "$book/book.toml" "$book/dependencies.txt"
 say 'Links of the Markdown files:'
 scripts/check-links.py sources
 say 'Links of the site:'
-scripts/check-links.py book "$book" | sed '1q'
+scripts/check-links.py book "$book" | sed -n 1p
 say "The site is in $book; open index.html."
