@@ -190,7 +190,7 @@ fn later() {
 }
 
 fn no_space() {
-    let disk = Disk::mount(64 << 20);
+    let disk = Disk::mount(256 << 20);
     let data = disk.path.join("data");
     fill(&data, "format-3");
     disk.fill(16 << 10);
