@@ -1,7 +1,7 @@
 # The project's commands. Each installs the packages that it needs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-api test-crash test-attack test-cut test-differential test-zones test-package package static-probe bench bench-probe bench-store bench-growth bench-zones recall fuzz lint screenshots clean-run
+.PHONY: help run build docs test test-api test-crash test-attack test-cut test-differential test-zones test-package package static-probe bench bench-probe bench-store bench-growth bench-zones recall fuzz lint screenshots clean-run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ recall: ## measure recall on the captures of the corpus, and write docs/RECALL.m
 
 fuzz: ## fuzz the parsers of packets, files, batches, heartbeats and settings, each for SECONDS (600)
 	@scripts/fuzz.sh $(SECONDS)
+
+docs: ## build the documentation site into target/book, and check its links
+	@scripts/docs.sh
 
 lint: ## check format, clippy and dependency rules
 	@scripts/lint.sh

@@ -58,11 +58,28 @@ need_without_services() (
 # Everything that a build needs: a compiler for the C and C++ of RocksDB and Zstandard,
 # libclang to parse RocksDB's header files, libpcap to capture.
 need_to_build() {
+  need_cargo
+  need 'to build' build-essential libclang-dev libpcap-dev
+}
+
+need_cargo() {
   if ! command -v cargo > /dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
     PATH=$HOME/.cargo/bin:$PATH
   fi
   command -v cargo > /dev/null || fail 'Rust is not installed: see https://www.rust-lang.org/tools/install'
-  need 'to build' build-essential libclang-dev libpcap-dev
+}
+
+# install_tool NAME VERSION [OPTION...]: installs a program of cargo's beside cargo's output.
+install_tool() {
+  local name=$1 version=$2 root
+  shift 2
+  root=$(realpath -m "${CARGO_TARGET_DIR:-target}")/$name-$version
+  if [ ! -x "$root/bin/$name" ]; then
+    say "Building $name $version: a few minutes the first time"
+    CARGO_TARGET_DIR=$root/build cargo install --quiet --locked --root "$root" "$@" "$name@$version"
+    rm -rf "$root/build"
+  fi
+  PATH=$root/bin:$PATH
 }
 
 # Builds both programs. All crates but the benches are selected, because a smaller selection would select other features of

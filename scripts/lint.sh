@@ -13,6 +13,7 @@ cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnin
 scripts/dependency-rules.sh
 need 'to look for import cycles' python3
 scripts/import-cycles.py
+scripts/check-links.py sources > /dev/null
 scripts/deny.sh
 
 # Debian 12 has an older one; the page is committed as built, so nothing but this depends on it.

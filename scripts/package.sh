@@ -20,20 +20,9 @@ revision=${ZONEPULSE_TESTS_REVISION:-1}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 static=zonepulse-probe-$version-linux-$(uname -m)
 
-# tool NAME VERSION: installs a program of cargo's beside cargo's output.
-tool() {
-  local root=$target_dir/$1-$2
-  if [ ! -x "$root/bin/$1" ]; then
-    say "Building $1 $2: a few minutes the first time"
-    CARGO_TARGET_DIR=$root/build cargo install --quiet --locked --root "$root" "$1@$2"
-    rm -rf "$root/build"
-  fi
-  PATH=$root/bin:$PATH
-}
-
 # Optimised: both compress, which takes minutes otherwise.
-tool cargo-deb 3.8.0
-tool cargo-generate-rpm 0.21.1
+install_tool cargo-deb 3.8.0
+install_tool cargo-generate-rpm 0.21.1
 if [ -n "${ZONEPULSE_TESTS_PROGRAMS:-}" ]; then
   programs=$ZONEPULSE_TESTS_PROGRAMS
 else
@@ -56,7 +45,7 @@ for name in zonepulse zonepulse-probe; do
   gzip -9n "$staged/$name"/man/*
   {
     printf '%s (%s-%s) unstable; urgency=medium\n\n' "$name" "$version" "$revision"
-    printf '  * Version %s. What changes for users is in INSTALL.md and in the README.\n\n' "$version"
+    printf '  * Version %s. What changes for users is in CHANGELOG.md.\n\n' "$version"
     printf ' -- Zonepulse maintainers <maintainers@zonepulse.example>  %s\n' "$(LC_ALL=C date -R -d "@$SOURCE_DATE_EPOCH")"
   } | gzip -9n > "$staged/$name/changelog.Debian.gz"
 done

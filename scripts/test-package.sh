@@ -355,6 +355,30 @@ test_deb() {
   is 'and puts the other one beside it' exists /etc/zonepulse/zonepulse.toml.dpkg-dist
   central_works
 
+  say 'deb: upgrade over a store of every earlier format'
+  local fixture revision=2
+  in_system systemctl stop zonepulse
+  in_system mv /var/lib/zonepulse /srv/kept
+  for fixture in store/fixtures/format-*; do
+    in_system install -d -o zonepulse -g zonepulse -m 700 /var/lib/zonepulse
+    cp -r "$fixture" "$system/var/lib/zonepulse/store"
+    in_system chown -R zonepulse:zonepulse /var/lib/zonepulse
+    is "a dry run says that $fixture has ${fixture##*-}" \
+      typed "sudo -u zonepulse zonepulse migrate --data /var/lib/zonepulse --dry-run | grep -w 'format ${fixture##*-}'"
+    bring "$work/$revision"/zonepulse_*.deb
+    is 'the package is installed' typed "apt-get -qq install --allow-downgrades --reinstall -o Dpkg::Options::=--force-confold ./*.deb"
+    revision=$((5 - revision))
+    in_system systemctl start zonepulse
+    central_works
+    is 'the journal tells of it' in_system bash -c 'journalctl -u zonepulse | grep "bringing the store up to date"'
+    in_system systemctl stop zonepulse
+    is 'the store is sound' in_system sudo -u zonepulse zonepulse check /var/lib/zonepulse
+    in_system rm -r /var/lib/zonepulse
+  done
+  in_system mv /srv/kept /var/lib/zonepulse
+  in_system systemctl start zonepulse
+  central_works
+
   say 'deb: a service that was disabled stays disabled'
   in_system systemctl disable --quiet --now zonepulse-probe
   bring "$work"/2/*.deb

@@ -21,7 +21,7 @@ mod umask;
 mod write;
 
 pub use ask::{secret_from_file, secret_from_stdin};
-pub use permissions::{Contents, Entry, check_key, directory, key, read};
+pub use permissions::{Contents, Entry, check_key, check_owner_of, directory, key, read};
 pub use recognize::is_secret;
 pub use secret::{Field, Secret, hide, reveal};
 pub use umask::{set_umask, share, shared_directory};

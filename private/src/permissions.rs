@@ -58,6 +58,11 @@ pub fn directory(path: &Path, kind: impl Fn(&str) -> Entry) -> Result<(), Error>
     restrict_files(path, mode & WRITE_BY_OTHERS != 0, kind)
 }
 
+/// Fails with [`Error::Owner`] if another user owns the directory; changes nothing.
+pub fn check_owner_of(path: &Path) -> Result<(), Error> {
+    check_owner(path, &fs::metadata(path).map_err(Error::file(path))?)
+}
+
 /// Restricts the file of a private key to its owner.
 ///
 /// A key owned by root may stay readable by its group, which is how several programs share one.

@@ -10,15 +10,15 @@ pub enum Error {
     /// Another process has the store open: use that process or stop it.
     #[error("the store in {} is in use by another process", .0.display())]
     InUse(PathBuf),
-    /// The store was written by another version of the program.
-    #[error(
-        "the store has format {found}, this program reads format {known}: use the program version that wrote it, or start with an empty directory"
-    )]
+    /// The store has a format that this version does not read. Nothing in it was changed.
+    #[error("{}", crate::database::format::refusal(.path, .found, .written_by.as_deref()))]
     Format {
+        /// The directory.
+        path: PathBuf,
         /// The format of the store.
         found: u32,
-        /// The format this program reads.
-        known: u32,
+        /// The version that wrote it, if it is known.
+        written_by: Option<String>,
     },
     /// The files cannot be read as a store. No data in them was changed.
     #[error(
@@ -119,6 +119,10 @@ impl From<BadSetting> for Error {
 impl Error {
     pub(crate) fn bad_setting(setting: &str, reason: impl Into<String>) -> Self {
         Error::BadSetting { setting: setting.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn unreadable(path: &Path, what: String) -> Self {
+        Error::Unreadable { path: path.to_owned(), what }
     }
 
     /// Turns corruption found while opening a store into [`Error::Unreadable`].

@@ -58,6 +58,7 @@ mod intake;
 mod ledger;
 mod level;
 mod lock;
+mod migration;
 mod precision;
 mod prefetch;
 mod rebuild;
@@ -77,8 +78,9 @@ pub use catalogue::{
     ResourcesOfServer, Row, Source, Summary, Tsig, UsageChange, Version, Zone, ZoneState,
 };
 pub use check::Check;
+pub use database::Options;
+pub use database::format::{FORMAT, OLDEST_FORMAT};
 pub use database::room::Disk;
-pub use database::{FORMAT, Options};
 pub use dictionary::{DictionaryReader, OTHER, is_folded};
 pub use dns::scan::Points;
 pub use dns::selection::{Kinds, Reading, Selection};
@@ -88,6 +90,7 @@ pub use intake::{Intake, IntakeRow, Outcome};
 pub use ledger::reading::{Observation, Period};
 pub use ledger::reasons::{Loss, Reasons, Unobserved};
 pub use level::Level;
+pub use migration::{Estimate, MigrationStep, Survey};
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
 pub use registry::{
@@ -230,10 +233,7 @@ impl Store {
 
     fn read(dir: &Path, options: &Options) -> Result<Store, Error> {
         let database = Database::open(dir, options)?;
-        if !database.is_current()? {
-            ledger::building::build(&database)?;
-            database.put_format()?;
-        }
+        migration::run(&database)?;
         let mut dictionary = Dictionary::load(&database)?;
         let (resources, late) = catalogue::load(&database, &mut dictionary)?;
         let expiry = registry::expiry(&database, options.retention)?;

@@ -20,7 +20,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         test("an_export_of_a_running_central_is_what_its_data_are", same),
         test("exported_requests_are_the_same_from_a_running_central_and_from_its_data", requests),
-        test_with("the_statement_for_duckdb_in_the_readme_counts_every_request_once", duckdb, in_duckdb),
+        test_with("the_statement_for_duckdb_in_the_documentation_counts_every_request_once", duckdb, in_duckdb),
         test("an_export_of_data_in_use_says_whom_to_ask", in_use),
         test("an_export_before_anything_was_reported_says_why_there_is_no_file", nothing_yet),
     ]
@@ -94,8 +94,8 @@ fn in_duckdb(python: PathBuf) {
     let store = SmallStore::start();
     let to = tempfile::tempdir().expect("a temporary folder can be made");
     succeed(ask(&mut export_tables(&REQUESTS, to.path()), &store.central), Duration::from_secs(60));
-    let readme = std::fs::read_to_string(zonepulse_fixtures::project().join("README.md")).expect("the project has one");
-    let statement = readme.lines().find(|line| line.contains("read_parquet('/srv/zonepulse/")).expect("an example for DuckDB");
+    let page = std::fs::read_to_string(zonepulse_fixtures::project().join("docs/EXPORT.md")).expect("the page is there");
+    let statement = page.lines().find(|line| line.contains("read_parquet('/srv/zonepulse/")).expect("an example for DuckDB");
     let statement = statement.replace("/srv/zonepulse", to.path().to_str().expect("a path of a test is text"));
     const SCRIPT: &str = "import duckdb, sys\nfor row in duckdb.sql(sys.argv[1]).fetchall(): print(*row, sep='|')";
     let said = succeed(Command::new(python).args(["-c", SCRIPT, &statement]), Duration::from_secs(60));

@@ -20,6 +20,7 @@ mod devices;
 mod differential;
 mod dnstap;
 mod doctor;
+mod documentation;
 mod door;
 mod encrypted;
 mod enrolled;
@@ -35,6 +36,7 @@ mod idle;
 mod large_questions;
 mod live;
 mod measures;
+mod migration;
 mod names;
 mod numbers;
 mod observed;
@@ -45,7 +47,6 @@ mod plans;
 mod privileges;
 mod proxies;
 mod public_captures;
-mod readme;
 mod refusals;
 mod replays;
 mod restarts;
@@ -104,6 +105,7 @@ fn all() -> Vec<Trial> {
         door::trials(),
         doctor::trials(),
         overload::trials(),
+        documentation::trials(),
         plans::trials(),
         full_disk::trials(),
         broker::trials(),
@@ -125,9 +127,9 @@ fn all() -> Vec<Trial> {
         setup::trials(),
         enrolled::trials(),
         idle::trials(),
-        readme::trials(),
         warnings::trials(),
         first_steps::trials(),
+        migration::trials(),
         filters::trials(),
         measures::trials(),
         names::trials(),

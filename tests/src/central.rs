@@ -96,6 +96,14 @@ impl Central {
         central
     }
 
+    /// Starts a central on a data directory that is filled before.
+    pub fn start_filled(fill: impl FnOnce(&Path)) -> Self {
+        let mut central = Self::made(&[], None);
+        fill(&central.data());
+        central.start_again();
+        central
+    }
+
     fn start_with(servers: &[&str], configuration: Option<String>) -> Self {
         let mut central = Self::made(servers, configuration);
         central.start_again();

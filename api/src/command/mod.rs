@@ -5,6 +5,7 @@
 
 mod check;
 mod export;
+mod migrate;
 mod plan;
 mod probe_file;
 mod rebuild;
@@ -65,6 +66,8 @@ enum Action {
     Verdicts(verdicts::Verdicts),
     /// Read the whole store and report whether it is consistent
     Check(check::Check),
+    /// Bring a store of an earlier version up to date, as `serve` does when it starts; or say what that takes
+    Migrate(migrate::Migrate),
     /// Recalculate first and last accesses from the stored points, and remove points with impossible times
     Rebuild(rebuild::Rebuild),
     /// Export completed hours as Parquet files, for other query engines and for archiving
@@ -100,6 +103,7 @@ impl Command {
             Action::Zone(zone) => zone.run(overlay),
             Action::Verdicts(verdicts) => verdicts.run(overlay),
             Action::Check(check) => check.run(overlay),
+            Action::Migrate(migrate) => migrate.run(overlay),
             Action::Rebuild(rebuild) => rebuild.run(overlay),
             Action::Export(export) => export.run(overlay),
             Action::Simulate(simulate) => simulate.run(overlay),

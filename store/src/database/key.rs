@@ -3,6 +3,7 @@
 //! | family | key | value |
 //! | --- | --- | --- |
 //! | `default` | `format`, `last_commit`, `last_server_id` | numbers |
+//! | `default` | `written_by` | the version that last wrote the store |
 //! | `default` | `server/` id, `user/` name, `settings` | JSON of [`Server`](crate::Server), [`User`](crate::User), [`GlobalSettings`](crate::GlobalSettings) |
 //! | `default` | `audit/` number u64 | JSON of an [`AuditEntry`](crate::AuditEntry) |
 //! | `default` | `seen/` server u32 | JSON of what the server last reported |

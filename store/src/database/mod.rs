@@ -1,9 +1,11 @@
-//! The store's use of RocksDB: column families, options and the format number.
+//! The store's use of RocksDB: column families and options.
 
+pub(crate) mod format;
 pub(crate) mod key;
 pub(crate) mod room;
 
 use crate::{Error, Precision, Retention};
+use format::Header;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, ErrorKind,
     Options as RocksOptions, ReadOptions, WriteBatch, WriteOptions,
@@ -12,15 +14,8 @@ use room::Room;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Format of the store as a whole; changes when keys change. Values carry their own version numbers.
-///
-/// 1: all points in open blocks. 2: past hours are sealed. 3: system metrics, in separate families. 4: the observation
-/// ledger and the catalogue.
-pub const FORMAT: u32 = 4;
-
 /// RocksDB's name for the file that identifies which other files make up the database.
 const CURRENT: &str = "CURRENT";
-const FORMAT_KEY: &[u8] = b"format";
 const FAMILIES: [&str; 14] = [
     key::NAMES,
     key::OPEN,
@@ -98,43 +93,32 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
         refuse_remains(path)?;
+        // Whatever keeps it from being read is told when it is opened below.
+        if let Ok(Some(header)) = Header::read(path) {
+            header.check(path)?;
+        }
         let settings = settings(options);
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
         let mut names: Vec<String> = FAMILIES.iter().copied().chain(["default"]).map(str::to_owned).collect();
-        // A later format may have families that this version does not know. It is rejected below with a readable error.
+        // RocksDB opens all families or none.
         let found = DB::list_cf(&settings, path).unwrap_or_default();
         names.extend(found.into_iter().filter(|name| name != "default" && !FAMILIES.contains(&name.as_str())));
         let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, family(name, &cache)));
         let db = DB::open_cf_descriptors(&settings, path, families).map_err(|error| opening(error, path))?;
         let database = Database { db, path: path.to_owned(), room: Room::new(options.min_free_bytes) };
-        database.check_format()?;
+        database.header()?.check(path)?;
         Ok(database)
     }
 
-    fn check_format(&self) -> Result<(), Error> {
-        match self.db.get(FORMAT_KEY)? {
-            Some(value) => {
-                let found = key::u32_at(&value, 0).ok_or_else(|| Error::damaged("format", FORMAT_KEY))?;
-                match found {
-                    // Of older formats, existing data is valid as it is and will be sealed over time. Missing families have
-                    // been created, and `Store::open` fills them.
-                    1..=FORMAT => Ok(()),
-                    found => Err(Error::Format { found, known: FORMAT }),
-                }
-            }
-            None => self.put_format(),
-        }
-    }
-
-    /// Whether the store has the current format, or an older one that must be brought up to date.
-    pub(crate) fn is_current(&self) -> Result<bool, Error> {
-        Ok(self.get("default", FORMAT_KEY)?.is_some_and(|value| value == FORMAT.to_be_bytes()))
+    /// What the store says of itself.
+    pub(crate) fn header(&self) -> Result<Header, Error> {
+        Header::of(&self.db)
     }
 
     /// Declares the store to have the current format. Syncs everything written before.
-    pub(crate) fn put_format(&self) -> Result<(), Error> {
+    pub(crate) fn put_header(&self) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
-        batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
+        Header::put(&mut batch);
         self.write(batch, true)
     }
 

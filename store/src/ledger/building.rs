@@ -2,7 +2,7 @@
 //!
 //! Stores of format 3 and older have only reports. When such a store is opened, their coverage and losses become its
 //! ledger, so everything before the oldest report is a gap. The format is written last: if the process ends before
-//! that, the next one begins again.
+//! that, the next one begins again ([`crate::migration`]).
 
 use super::adding::{Known, News};
 use crate::Error;

@@ -3,6 +3,7 @@
 mod damage;
 pub(crate) mod driver;
 mod format;
+mod migration;
 pub(crate) mod minute;
 mod model;
 pub(crate) mod random;
