@@ -58,6 +58,7 @@ mod intake;
 mod ledger;
 mod level;
 mod lock;
+mod peek;
 mod precision;
 mod prefetch;
 mod rebuild;
@@ -88,6 +89,7 @@ pub use intake::{Intake, IntakeRow, Outcome};
 pub use ledger::reading::{Observation, Period};
 pub use ledger::reasons::{Loss, Reasons, Unobserved};
 pub use level::Level;
+pub use peek::Peek;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
 pub use registry::{

@@ -20,7 +20,7 @@ pub const FORMAT: u32 = 4;
 
 /// RocksDB's name for the file that identifies which other files make up the database.
 const CURRENT: &str = "CURRENT";
-const FORMAT_KEY: &[u8] = b"format";
+pub(crate) const FORMAT_KEY: &[u8] = b"format";
 const FAMILIES: [&str; 14] = [
     key::NAMES,
     key::OPEN,
