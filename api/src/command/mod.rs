@@ -4,6 +4,8 @@
 //! process can open a store. Results go to standard output, the log to standard error.
 
 mod check;
+mod diagnose;
+mod doctor;
 mod export;
 mod plan;
 mod probe_file;
@@ -65,6 +67,9 @@ enum Action {
     Verdicts(verdicts::Verdicts),
     /// Read the whole store and report whether it is consistent
     Check(check::Check),
+    /// Check whatever the central needs, and say what is wrong and what to do about it. Changes nothing, whether the central
+    /// is running or not; run it as the user that the central runs as, or as root
+    Doctor(doctor::Doctor),
     /// Recalculate first and last accesses from the stored points, and remove points with impossible times
     Rebuild(rebuild::Rebuild),
     /// Export completed hours as Parquet files, for other query engines and for archiving
@@ -100,6 +105,7 @@ impl Command {
             Action::Zone(zone) => zone.run(overlay),
             Action::Verdicts(verdicts) => verdicts.run(overlay),
             Action::Check(check) => check.run(overlay),
+            Action::Doctor(doctor) => doctor.run(overlay),
             Action::Rebuild(rebuild) => rebuild.run(overlay),
             Action::Export(export) => export.run(overlay),
             Action::Simulate(simulate) => simulate.run(overlay),
