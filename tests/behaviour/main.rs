@@ -17,9 +17,11 @@ mod crashes;
 mod credentials;
 mod days;
 mod devices;
+mod diagnostics;
 mod differential;
 mod dnstap;
 mod doctor;
+mod doctor_central;
 mod door;
 mod encrypted;
 mod enrolled;
@@ -101,6 +103,8 @@ fn all() -> Vec<Trial> {
         privileges::trials(),
         door::trials(),
         doctor::trials(),
+        doctor_central::trials(),
+        diagnostics::trials(),
         overload::trials(),
         plans::trials(),
         full_disk::trials(),
