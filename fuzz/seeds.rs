@@ -139,6 +139,7 @@ impl Seeds {
             components: Components { dns: component("knotd"), monitor: component("zonepulse-probe"), ..Components::default() },
             capture: CaptureState { state: State::Stopped, detail: Some("no such device".to_owned()), blind: Vec::new() },
             spool: SpoolState { batches: 1, size_bytes: 100 },
+            diagnoses: true,
         };
         let rabbitmq = RabbitmqSettings {
             address: "broker.example".to_owned(),
@@ -154,10 +155,14 @@ impl Seeds {
             rabbitmq: Some(rabbitmq),
             ..ProbeSettings::default()
         };
-        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings.clone() };
+        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings.clone(), diagnose: None };
         self.add("heartbeats", serde_json::to_vec(&heartbeat).expect("a heartbeat can be written"));
         self.add("settings", serde_json::to_vec(&settings).expect("settings can be written"));
         self.add("settings", serde_json::to_vec(&answer).expect("an answer can be written"));
+        let bundle = r#"{"report": {"program": "zonepulse-probe", "version": "1", "config": "p.toml", "server_id": 7, "status": "error",
+            "checks": [{"id": "clock", "checked": "the clock", "status": "error", "found": "late", "advice": "set it", "values": {}}]},
+            "files": [{"name": "log.txt", "text": "a line"}]}"#;
+        self.add("diagnostics", bundle.as_bytes().to_vec());
     }
 
     /// Answers of Kea and Knot.

@@ -7,6 +7,11 @@ const BESIDES: u64 = 512;
 /// Maximum requested: some systems allocate a table of this size.
 const MOST: u64 = 1 << 20;
 
+/// How many files may have to be open at the same time.
+pub fn needed(limits: &Limits) -> u64 {
+    u64::from(limits.max_connections) + BESIDES
+}
+
 /// Raises the limit as far as allowed, and warns if connections could use up the store's files.
 pub fn raise(limits: &Limits) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -22,7 +27,7 @@ pub fn raise(limits: &Limits) {
             limit = raised;
         }
     }
-    let needed = u64::from(limits.max_connections) + BESIDES;
+    let needed = needed(limits);
     if limit.rlim_cur < needed {
         tracing::warn!(
             open_files = limit.rlim_cur,

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::addresses::Addresses;
 use crate::credentials::Credentials;
+use crate::diagnostics::runs::Diagnostics;
 use crate::fleet::Fleet;
 use crate::fleet::refusals::Refusals;
 use crate::fleet::watch::Watch;
@@ -56,6 +57,7 @@ struct Parts {
     zones: Arc<Zones>,
     verdicts: Arc<Verdicts>,
     retirements: Arc<Retirements>,
+    diagnostics: Diagnostics,
 }
 
 impl Central {
@@ -92,6 +94,7 @@ impl Central {
             zones,
             verdicts,
             retirements,
+            diagnostics: Diagnostics::default(),
         };
         Ok(Central { parts: Arc::new(parts) })
     }
@@ -164,6 +167,11 @@ impl Central {
     /// Plans for deleting records.
     pub fn retirements(&self) -> &Arc<Retirements> {
         &self.parts.retirements
+    }
+
+    /// Diagnostics of the servers.
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.parts.diagnostics
     }
 
     /// Records of plans that were asked for after they were marked.

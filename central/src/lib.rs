@@ -8,6 +8,7 @@
 //! * [`credentials`], [`sessions`], [`rights`], [`accounts`]: who asks, what they may do, and users;
 //! * [`servers`]: managed servers, their secrets and settings; [`addresses`]: where their probes find the central;
 //! * [`probes`]: what probes ask for: enrolment, batches, heartbeats, and pulling from those that wait to be asked;
+//! * [`diagnostics`]: what keeps a server's probe from counting, from the probe itself;
 //! * [`fleet`]: what was heard of servers, what was refused of them, and how well each is;
 //! * [`zones`], [`verdicts`], [`retirements`]: the catalogue, which of its records can be deleted, and how;
 //! * [`metrics`], [`readiness`]: how the central itself is.
@@ -18,6 +19,7 @@ pub mod accounts;
 pub mod addresses;
 mod central;
 pub mod credentials;
+pub mod diagnostics;
 mod error;
 pub mod fleet;
 #[cfg(test)]

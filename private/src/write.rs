@@ -64,16 +64,21 @@ impl Prepared {
     }
 
     /// Writes the file, and moves it to its destination once it is completely on disk.
-    pub fn write(mut self, text: &str) -> Result<(), Error> {
+    pub fn write(self, text: &str) -> Result<(), Error> {
+        self.write_bytes(text.as_bytes())
+    }
+
+    /// The same with bytes.
+    pub fn write_bytes(mut self, bytes: &[u8]) -> Result<(), Error> {
         let path = self.path.clone();
-        match self.write_and_place(text) {
+        match self.write_and_place(bytes) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::Exists(path)),
             written => written.map_err(Error::file(&path)),
         }
     }
 
-    fn write_and_place(&mut self, text: &str) -> io::Result<()> {
-        self.file.write_all(text.as_bytes())?;
+    fn write_and_place(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
         self.file.sync_all()?;
         if self.replace {
             fs::rename(&self.temporary, &self.path)?;

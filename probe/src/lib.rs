@@ -18,6 +18,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod deliver;
+pub mod diagnosis;
 pub mod dnstap;
 pub mod doctor;
 pub mod enroll;

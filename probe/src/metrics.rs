@@ -57,7 +57,8 @@ fn answer(sources: &Sources) -> Response {
     }
 }
 
-fn text(sources: &Sources) -> Result<String, std::fmt::Error> {
+/// The metrics as a text.
+pub(crate) fn text(sources: &Sources) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     encode(&mut text, &registry(sources))?;
     Ok(text)
@@ -112,6 +113,8 @@ fn registry(sources: &Sources) -> Registry {
         ("heartbeats_failed", "Heartbeats not answered by the central", read(&counts.heartbeats_failed)),
         ("connections_refused", "Connections to the probe closed to make room for others", read(&counts.connections_refused)),
         ("requests_unauthorized", "Requests to the probe without the right token", read(&counts.requests_unauthorized)),
+        ("kernel_dropped_packets", "Packets that the kernel dropped, the probe being too slow", read(&counts.kernel_dropped)),
+        ("interface_dropped_packets", "Packets that the interface dropped", read(&counts.interface_dropped)),
     ];
     for (name, help, value) in counters {
         registry_of_probe.register(name, help, ConstCounter::new(value));
@@ -154,11 +157,14 @@ mod tests {
         status.capture_runs();
         status.set_clock_ahead_ms(-1500);
         count(&status.counts.hits, 42);
+        count(&status.counts.kernel_dropped, 3);
         let sources = Sources { status, spool: Arc::new(Spool::open(settings).unwrap()), delivered: Arc::default() };
         let text = text(&sources).unwrap();
         for line in [
             "zonepulse_probe_dns_hits_total 42",
             "zonepulse_probe_capturing 1",
+            "zonepulse_probe_kernel_dropped_packets_total 3",
+            "zonepulse_probe_interface_dropped_packets_total 0",
             "zonepulse_probe_central_clock_ahead_seconds -1.5",
             "zonepulse_probe_spool_bytes 0",
             "zonepulse_probe_blind{reason=\"other_sockets\"} 0",

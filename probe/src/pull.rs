@@ -9,6 +9,7 @@
 //! requests, and their memory are bounded; an authenticated client keeps its connection.
 
 use crate::config::pull::Settings;
+use crate::diagnosis::Diagnostician;
 use crate::heartbeat::{Reporter, Told};
 use crate::serve::{Running, Server, Visitor};
 use crate::settings::InForce;
@@ -33,8 +34,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zonepulse_private::Secret;
 use zonepulse_wire::HeartbeatAnswer;
 use zonepulse_wire::pull::{
-    BATCHES_PATH, CONFIRM_PATH, Confirmations, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, MAX_WAIT_S, SERVER_ID_HEADER,
-    SETTINGS_PATH, put_message,
+    BATCHES_PATH, CONFIRM_PATH, Confirmations, DIAGNOSE_PATH, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, MAX_WAIT_S,
+    SERVER_ID_HEADER, SETTINGS_PATH, put_message,
 };
 
 /// The principal whose connections are kept.
@@ -47,6 +48,8 @@ const MAX_REQUEST_BYTES: usize = 1 << 20;
 const MAX_REASON: usize = 500;
 /// Retry interval for an address that cannot be listened on.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+/// How long a request for diagnostics waits for their end. The central asks again.
+const DIAGNOSIS_PATIENCE: Duration = Duration::from_secs(20);
 /// How long settings may take to come into force.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -65,6 +68,8 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Outcomes of batches.
     pub counts: Arc<deliver::Counts>,
+    /// Runs diagnostics.
+    pub diagnostician: Arc<Diagnostician>,
     /// Memory for all answers together, bytes.
     pub max_bytes: u64,
 }
@@ -128,6 +133,7 @@ fn app(sources: Sources, token: Secret) -> Router {
         .route(CONFIRM_PATH, post(confirm))
         .route(HEARTBEAT_PATH, get(heartbeat))
         .route(SETTINGS_PATH, post(settings))
+        .route(DIAGNOSE_PATH, post(diagnose))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(from_fn_with_state(door.clone(), authorize))
         .with_state(door)
@@ -249,6 +255,18 @@ fn settle(spool: &Spool, counts: &deliver::Counts, confirmations: Confirmations)
 
 async fn heartbeat(State(door): State<Door>) -> Response {
     Json(door.sources.reporter.heartbeat_for_pull().await).into_response()
+}
+
+#[derive(Deserialize)]
+struct Run {
+    run: u64,
+}
+
+async fn diagnose(State(door): State<Door>, Query(Run { run }): Query<Run>) -> Response {
+    match door.sources.diagnostician.result(run, DIAGNOSIS_PATIENCE).await {
+        Some(bytes) => bytes.into_response(),
+        None => (StatusCode::ACCEPTED, "not done yet\n").into_response(),
+    }
 }
 
 async fn settings(State(door): State<Door>, body: Bytes) -> Response {

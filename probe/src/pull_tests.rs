@@ -31,7 +31,9 @@ fn probe(batches: u64) -> Probe {
     let components = config::Components { ask_dns_version: false, ..Default::default() };
     let reporter = Arc::new(Reporter::new(components, spool.clone(), status.clone()));
     let (tell, told) = mpsc::channel(4);
-    let sources = Sources { server_id: 7, spool, reporter, told: tell, status, counts: Arc::default(), max_bytes: 1 << 20 };
+    let diagnostician = crate::diagnosis::tests::diagnostician(&dir, &spool, &status, &reporter);
+    let counts = Arc::default();
+    let sources = Sources { server_id: 7, spool, reporter, told: tell, status, counts, diagnostician, max_bytes: 1 << 20 };
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = format!("http://{}", server.address().unwrap());
     let running = server.start(app(sources.clone(), Secret::new("secret")), None, 8, sources.status.clone()).unwrap();
@@ -141,7 +143,7 @@ async fn a_pulled_probe_reports_its_state_and_accepts_settings() {
     let mut probe = probe(2);
     let heartbeat: Heartbeat = serde_json::from_slice(&probe.get(HEARTBEAT_PATH).await.bytes().await.unwrap()).unwrap();
     assert_eq!((heartbeat.epoch, heartbeat.spool.batches), (9, 2));
-    let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 5, settings: ProbeSettings::default() };
+    let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 5, settings: ProbeSettings::default(), diagnose: None };
     let body = serde_json::to_vec(&answer).unwrap();
     let mut told = std::mem::replace(&mut probe.told, mpsc::channel(1).1);
     let taking = tokio::spawn(async move {
@@ -170,4 +172,20 @@ async fn pulling_over_https_presents_the_certificate() {
     let client = crate::central::build(crate::central::client(&address, &trust).unwrap()).unwrap();
     let response = client.get(format!("{address}{BATCHES_PATH}")).bearer_auth("secret").send().await.unwrap();
     assert_eq!(messages(&response.bytes().await.unwrap()).count(), 1);
+}
+
+#[tokio::test]
+async fn diagnostics_are_run_once_and_fetched_until_they_are_confirmed() {
+    let probe = probe(1);
+    let fetch = async |run: u64| {
+        let request = probe.client.post(format!("{}{DIAGNOSE_PATH}?run={run}", probe.address)).bearer_auth("secret");
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.bytes().await.unwrap())
+    };
+    let (status, bytes) = fetch(7).await;
+    assert_eq!(status, 200);
+    let bundle = zonepulse_doctor::Bundle::decode(&bytes).unwrap();
+    assert_eq!(bundle.report.about.program, "zonepulse-probe");
+    assert_eq!(fetch(7).await, (200, bytes));
+    assert_eq!(probe.post(DIAGNOSE_PATH, "").await.0, 400, "without a run");
 }

@@ -60,6 +60,10 @@ pub struct Counts {
     pub connections_refused: Arc<AtomicU64>,
     /// Requests with no token, or a wrong one.
     pub requests_unauthorized: AtomicU64,
+    /// Packets that the kernel dropped because the capture was too slow.
+    pub kernel_dropped: AtomicU64,
+    /// Packets that the interface dropped.
+    pub interface_dropped: AtomicU64,
 }
 
 impl Status {

@@ -7,6 +7,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+mod recent;
+
+pub use recent::recent;
+
 /// Prefix of the names of our crates.
 const OURS: &str = "zonepulse";
 
@@ -64,8 +68,9 @@ pub fn start(level: Level, format: Format, libraries: Libraries) -> Handle {
         Format::Text => lines.with_ansi(stderr().is_terminal()).with_target(false).boxed(),
         Format::Json => lines.json().boxed(),
     };
+    let kept = fmt::layer().with_writer(recent::Writer::default).with_ansi(false).with_target(false).log_internal_errors(false);
     // Fails if logging has already started.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(lines).with(kept).try_init();
     Handle { filter: handle, libraries }
 }
 

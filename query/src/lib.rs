@@ -56,7 +56,7 @@ pub use runtime::{Load, Turns};
 pub use sql::{MAX_SQL_BYTES, SqlAnswer, SqlLimits, warning_of};
 pub use system::SystemFilter;
 pub use time::{Bucket, Clock, Interval, Now, TimeRange, TimeZone};
-pub use worker::{SqlWorkers, run as run_worker};
+pub use worker::{SqlWorkers, run as run_worker, try_worker};
 
 #[cfg(test)]
 mod tests;

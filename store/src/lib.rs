@@ -59,11 +59,13 @@ mod ledger;
 mod level;
 mod lock;
 mod migration;
+mod peek;
 mod precision;
 mod prefetch;
 mod rebuild;
 mod registry;
 mod reports;
+mod restoration;
 mod retention;
 mod share;
 mod statistics;
@@ -91,6 +93,7 @@ pub use ledger::reading::{Observation, Period};
 pub use ledger::reasons::{Loss, Reasons, Unobserved};
 pub use level::Level;
 pub use migration::{Estimate, MigrationStep, Survey};
+pub use peek::Peek;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
 pub use registry::{
@@ -99,6 +102,7 @@ pub use registry::{
 };
 pub use reports::listened::Listened;
 pub use reports::report::Report;
+pub use restoration::{Restoration, StoreIdentity};
 pub use retention::Retention;
 pub use share::Share;
 pub use statistics::Statistics;
@@ -342,6 +346,12 @@ impl Store {
     /// Reads the whole store and checks its integrity.
     pub fn check(&self) -> Result<Check, Error> {
         check::check(&self.inner)
+    }
+
+    /// Makes a consistent copy of the store in a new directory, while everything goes on. The copy is a store of its own; its
+    /// large files are hard links, so it takes hardly any space until the originals are removed.
+    pub fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
+        self.inner.database.checkpoint(dir)
     }
 
     /// Writes out everything that is only in memory, so that the next start is fast. Without it nothing is lost:

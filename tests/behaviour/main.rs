@@ -5,6 +5,7 @@
 //! as ignored, with the reason.
 
 mod attack;
+mod backups;
 mod blind;
 mod broker;
 mod broker_credentials;
@@ -17,9 +18,11 @@ mod crashes;
 mod credentials;
 mod days;
 mod devices;
+mod diagnostics;
 mod differential;
 mod dnstap;
 mod doctor;
+mod doctor_central;
 mod documentation;
 mod door;
 mod encrypted;
@@ -38,6 +41,8 @@ mod live;
 mod measures;
 mod migration;
 mod names;
+mod nodes;
+mod nodes_pushed;
 mod numbers;
 mod observed;
 mod overload;
@@ -63,6 +68,7 @@ mod warnings;
 mod whole_capture;
 mod zones;
 mod zones_observation;
+mod zones_served;
 mod zones_transfer;
 mod zones_verdicts;
 
@@ -87,15 +93,19 @@ fn all() -> Vec<Trial> {
         large_questions::trials(),
         differential::trials(),
         chaos::trials(),
+        backups::trials(),
         dnstap::trials(),
         served::trials(),
         crashes::trials(),
+        nodes_pushed::trials(),
+        nodes::trials(),
         blind::trials(),
         live::trials(),
         page::trials(),
         observed::trials(),
         zones_verdicts::trials(),
         zones_observation::trials(),
+        zones_served::trials(),
         zones_transfer::trials(),
         twins::trials(),
         devices::trials(),
@@ -104,6 +114,8 @@ fn all() -> Vec<Trial> {
         privileges::trials(),
         door::trials(),
         doctor::trials(),
+        doctor_central::trials(),
+        diagnostics::trials(),
         overload::trials(),
         documentation::trials(),
         plans::trials(),

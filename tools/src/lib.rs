@@ -4,6 +4,7 @@
 //! * [`simulate`] sends batches of simulated servers, over the transports that probes use.
 //! * [`export`] writes tables as Parquet files.
 //!
+//! * [`Public`] asks a running central what it says to everybody.
 //! * [`Api`] calls a running central, for commands that only pass on what it answers.
 //!
 //! Exports, and plans for an existing fleet, read through a [`Source`]: the engine of a store opened by this process,
@@ -21,11 +22,13 @@ mod error;
 pub mod export;
 pub mod plan;
 mod popularity;
+mod public;
 pub mod simulate;
 mod source;
 
 pub use api::{Api, Method};
 pub use error::Error;
+pub use public::{Public, Said, try_pull};
 pub use source::{Credentials, Remote, Rows, Source};
 
 #[cfg(test)]

@@ -240,6 +240,7 @@ const SHAPES: readonly [path: RegExp, members: Record<string, "list" | "text" | 
   [/^retirements(\/[^/]+)?$/, { retirement_id: "number", name: "text", resources: "list" }],
   [/^zones(\/[^/]+)?$/, { zone_id: "number", zone: "text", servers: "list" }],
   [/^servers$/, { server_id: "number", server: "text" }],
+  [/^pvservers\/diagnostics\/[^/]+$/, { run: "number", state: "text", findings: "list" }],
   [/^pvservers(\/[^/]+)?$/, { server_id: "number", server: "text", services: "list", settings: "object" }],
   [/^users(\/[^/]+)?$/, { user: "text", rights: "object", tokens: "list" }],
   [/^resources$/, { resource_id: "number", host: "text", type: "text" }],

@@ -46,6 +46,10 @@ pub struct Heartbeat {
     pub capture: CaptureState,
     /// What is waiting to be sent.
     pub spool: SpoolState,
+    /// Whether it runs diagnostics when the answer orders it ([`HeartbeatAnswer::diagnose`]); earlier
+    /// versions do not say, and do not.
+    #[serde(default)]
+    pub diagnoses: bool,
 }
 
 impl Heartbeat {
@@ -218,7 +222,14 @@ pub struct HeartbeatAnswer {
     pub settings_version: u64,
     /// The settings of the probe.
     pub settings: ProbeSettings,
+    /// Orders diagnostics: the number of the run, under which the probe sends the result to
+    /// [`DIAGNOSTICS_PATH`]. The order is repeated until the result arrives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnose: Option<u64>,
 }
+
+/// Where a probe posts the result of diagnostics, with the parameter `run`.
+pub const DIAGNOSTICS_PATH: &str = "/api/v2/monitoring/diagnostics";
 
 #[cfg(test)]
 mod tests {
@@ -239,7 +250,7 @@ mod tests {
             heartbeat.components.dns,
             Some(Component { state: State::Running, version: None, name: None, identity: None })
         );
-        assert_eq!((heartbeat.settings_version, heartbeat.components.backup), (None, None));
+        assert_eq!((heartbeat.settings_version, heartbeat.components.backup, heartbeat.diagnoses), (None, None, false));
     }
 
     #[test]
@@ -262,6 +273,7 @@ mod tests {
             capture: CaptureState { state: State::Running, detail: None, blind: Vec::new() },
             spool: SpoolState { batches: 1, size_bytes: 100 },
             settings_refused: None,
+            diagnoses: true,
         }
     }
 
@@ -341,6 +353,7 @@ mod tests {
                     capture: CaptureState { state: State::Stopped, detail, blind },
                     spool: SpoolState { batches, size_bytes },
                     settings_refused: refused,
+                    diagnoses: uptime_s % 2 == 0,
                 }
             },
         )
@@ -379,8 +392,13 @@ mod tests {
         }
 
         #[test]
-        fn any_answer_reads_as_it_was_written(received_at_ms in any_number(), version in any_number(), settings in any_settings()) {
-            let answer = HeartbeatAnswer { received_at_ms, settings_version: version, settings };
+        fn any_answer_reads_as_it_was_written(
+            received_at_ms in any_number(),
+            version in any_number(),
+            settings in any_settings(),
+            diagnose in prop::option::of(any_number()),
+        ) {
+            let answer = HeartbeatAnswer { received_at_ms, settings_version: version, settings, diagnose };
             let text = serde_json::to_string(&answer).unwrap();
             prop_assert_eq!(serde_json::from_str::<HeartbeatAnswer>(&text).unwrap(), answer);
         }
@@ -392,8 +410,11 @@ mod tests {
             r#"{"received_at_ms":7,"settings_version":3,"settings":{"dns_monitoring":true,"dns_interval_s":60,"#,
             r#""system_monitoring":true,"system_interval_s":5,"communication":"http","api_url":null,"verify_ca":true,"rabbitmq":null}}"#
         );
-        let answer = HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default() };
+        let answer =
+            HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default(), diagnose: None };
         assert_eq!(serde_json::to_string(&answer).unwrap(), text);
         assert_eq!(serde_json::from_str::<HeartbeatAnswer>(text).unwrap(), answer);
+        let order = text.replacen('{', r#"{"diagnose":9,"#, 1);
+        assert_eq!(serde_json::from_str::<HeartbeatAnswer>(&order).unwrap(), HeartbeatAnswer { diagnose: Some(9), ..answer });
     }
 }

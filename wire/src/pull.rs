@@ -5,6 +5,7 @@
 //! POST /v1/batches/confirm                what became of them: Confirmations
 //! GET  /v1/heartbeat                      Heartbeat
 //! POST /v1/settings                       HeartbeatAnswer
+//! POST /v1/diagnostics?run=N              runs diagnostics: 202 until they are done, then 200 with the result
 //! ```
 //!
 //! Every request carries the pull token as a bearer token. Fetched but unconfirmed messages are
@@ -20,6 +21,8 @@ pub const CONFIRM_PATH: &str = "/v1/batches/confirm";
 pub const HEARTBEAT_PATH: &str = "/v1/heartbeat";
 /// Path for posting settings.
 pub const SETTINGS_PATH: &str = "/v1/settings";
+/// Path for running diagnostics and fetching their result. Earlier versions do not have it.
+pub const DIAGNOSE_PATH: &str = "/v1/diagnostics";
 /// The header of an answer with the server's number.
 pub const SERVER_ID_HEADER: &str = "zonepulse-server-id";
 /// Maximum time that a request for messages waits for the first one, seconds.

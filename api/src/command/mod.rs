@@ -3,13 +3,19 @@
 //! `serve` is the central. Most other commands work on its data directory while `serve` is not running, since only one
 //! process can open a store. Results go to standard output, the log to standard error.
 
+mod backup;
 mod check;
+mod diagnose;
+mod doctor;
 mod export;
+mod image;
 mod migrate;
 mod plan;
 mod probe_file;
+mod push;
 mod rebuild;
 mod renamed;
+mod restore;
 mod serve;
 mod server;
 mod settings;
@@ -68,6 +74,14 @@ enum Action {
     Check(check::Check),
     /// Bring a store of an earlier version up to date, as `serve` does when it starts; or say what that takes
     Migrate(migrate::Migrate),
+    /// Check whatever the central needs, and say what is wrong and what to do about it. Changes nothing, whether the central
+    /// is running or not; run it as the user that the central runs as, or as root
+    Doctor(doctor::Doctor),
+    /// Make and check encrypted backups
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Restore a backup into an empty data directory
+    Restore(restore::Restore),
     /// Recalculate first and last accesses from the stored points, and remove points with impossible times
     Rebuild(rebuild::Rebuild),
     /// Export completed hours as Parquet files, for other query engines and for archiving
@@ -104,6 +118,9 @@ impl Command {
             Action::Verdicts(verdicts) => verdicts.run(overlay),
             Action::Check(check) => check.run(overlay),
             Action::Migrate(migrate) => migrate.run(overlay),
+            Action::Doctor(doctor) => doctor.run(overlay),
+            Action::Backup(backup) => backup.run(overlay),
+            Action::Restore(restore) => restore.run(overlay),
             Action::Rebuild(rebuild) => rebuild.run(overlay),
             Action::Export(export) => export.run(overlay),
             Action::Simulate(simulate) => simulate.run(overlay),

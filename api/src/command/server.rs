@@ -52,6 +52,8 @@ pub(super) enum Server {
         #[command(flatten)]
         place: Place,
     },
+    /// Have a server's probe run diagnostics, wait for them, and print what they found. Asks a running central
+    Diagnose(super::diagnose::Diagnose),
     /// Remove a server; its history remains until retention removes it
     Remove {
         /// The server's name or id
@@ -91,6 +93,10 @@ impl Server {
                     handing_over.complete(store, settings, server, prepared, Occasion::Renewed)
                 })?;
                 handover.hand_out()?;
+            }
+            Server::Diagnose(diagnose) => {
+                overlay.start(&Settings::read(None)?);
+                return diagnose.run();
             }
             Server::Remove { server, purge, place } => {
                 place.with_store(overlay, "DELETE /api/v2/pvservers/ID", |store, _| {

@@ -3,8 +3,8 @@
 use super::answer::packed::Packed;
 use super::answer::problem::{Case, Problem};
 use super::calls::{
-    addresses, audit, batches, broker_trial, enrollments, health, heartbeat, metrics, monitoring, resources, retirements,
-    servers, session, settings, sql, system, users, verdicts, zones,
+    addresses, audit, batches, broker_trial, diagnostics, enrollments, health, heartbeat, metrics, monitoring, resources,
+    retirements, servers, session, settings, sql, system, users, verdicts, zones,
 };
 use super::document::{self, DOCS_PATH, DOCUMENT_PATH};
 use super::door::guard::guard;
@@ -72,13 +72,13 @@ fn groups() -> Vec<(Need, OpenApiRouter<App>)> {
         (Need::Right(Right::Monitoring), for_users()),
         (Need::Right(Right::ServerRead), servers::reading().merge(settings::reading())),
         (Need::Right(Right::ServerCreate), servers::creating()),
-        (Need::Right(Right::ServerUpdate), servers::updating()),
+        (Need::Right(Right::ServerUpdate), servers::updating().merge(diagnostics::updating())),
         (Need::Right(Right::ServerDelete), servers::deleting()),
         (Need::Right(Right::Zones), zones::changing().merge(resources::changing())),
         (Need::Right(Right::Retirement), retirements::changing()),
         (Need::User, users::own().merge(session::own())),
         (Need::Administrator, users::managing().merge(settings::changing()).merge(audit::routes()).merge(broker_trial::routes())),
-        (Need::Server, batches::routes().merge(heartbeat::sending())),
+        (Need::Server, batches::routes().merge(heartbeat::sending()).merge(diagnostics::sending())),
         (Need::Enrollment, enrollments::routes()),
         (Need::Nothing, for_all()),
     ]

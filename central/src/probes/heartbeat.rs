@@ -20,19 +20,21 @@ pub fn hear(
 ) -> Result<HeartbeatAnswer, Error> {
     check(&heartbeat).inspect_err(|error| central.refusals().heartbeat(server_id, &error.to_string(), received_at_ms))?;
     central.refusals().heard(server_id);
+    let order = central.diagnostics().order(server_id, &heartbeat, received_at_ms);
     central.fleet().hear(server_id, heartbeat, address, received_at_ms)?;
-    answer(central, server_id, received_at_ms)
+    answer(central, server_id, received_at_ms, order)
 }
 
 /// The answer to a probe whose heartbeat arrived at this time.
-fn answer(central: &Central, server_id: u32, received_at_ms: u64) -> Result<HeartbeatAnswer, Error> {
+fn answer(central: &Central, server_id: u32, received_at_ms: u64, order: Option<u64>) -> Result<HeartbeatAnswer, Error> {
     let registry = central.store().registry();
     // Read the version first: settings newer than the version are sent again, but older ones would stick.
     let settings_version = registry.global()?.version;
     let server =
         registry.server(ServerId::new(server_id))?.ok_or_else(|| Error::Missing(format!("no server has the id {server_id}")))?;
     let settings = registry.effective_settings(ServerId::new(server_id))?;
-    Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings, &server) })
+    let settings = probe_settings(&settings, &server);
+    Ok(HeartbeatAnswer { received_at_ms, settings_version, settings, diagnose: order })
 }
 
 /// Everything in a heartbeat is kept in memory and displayed, so it must be short and its numbers plausible.

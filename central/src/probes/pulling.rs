@@ -6,7 +6,7 @@ use crate::time::now_ms;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use zonepulse_ingest::Error;
-use zonepulse_ingest::pull::{Fleet, Target};
+use zonepulse_ingest::pull::{Diagnosed, Fleet, Target};
 use zonepulse_model::{Communication, ServerId};
 use zonepulse_net::Trust;
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
@@ -71,6 +71,14 @@ impl Fleet for Pulling {
             return Err(format!("no server has the id {server_id}"));
         }
         heartbeat::hear(&self.central, server_id.get(), heartbeat, None, now_ms()).map_err(|error| error.to_string())
+    }
+
+    fn diagnosing(&self, server_id: ServerId) -> Option<u64> {
+        self.central.diagnostics().to_pull(server_id.get(), now_ms())
+    }
+
+    fn diagnosed(&self, server_id: ServerId, run: u64, result: Diagnosed) {
+        self.central.diagnostics().pulled(server_id.get(), run, result, now_ms());
     }
 }
 

@@ -131,6 +131,7 @@ pub fn remove(central: &Central, caller: &Caller, id: u32, purge: bool) -> Resul
     let now_ms = now_ms();
     central.store().registry().by(caller.actor(now_ms)).remove_server(ServerId::new(id), now_ms, purge)?;
     central.fleet().forget(id);
+    central.diagnostics().forget(id);
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub use import::Imported;
 pub use loading::{Loading, Phase};
 pub use refresh::Refresher;
 pub use resources::{Labels, ResourceChange, ResourceFilter};
-pub use source::Remembered;
+pub use source::{Remembered, serial_of_primary};
 pub use table::{STATES, Tables, source, state};
 
 use crate::Error;

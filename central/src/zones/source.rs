@@ -56,6 +56,13 @@ impl Remembered {
     }
 }
 
+/// The serial of a zone at its primary, from a query that is signed like a transfer; the error says why there is none.
+pub async fn serial_of_primary(apex: &str, address: &str, tsig: Option<&Tsig>) -> Result<u32, String> {
+    let apex = Name::from_text(apex).map_err(|error| error.to_string())?;
+    let primary = primary(address, tsig).map_err(|error| error.to_string())?;
+    transfer::soa(&primary, &apex).await.map_err(|error| error.to_string())
+}
+
 /// What a primary has.
 pub(super) enum Fetched {
     /// Nothing newer.

@@ -16,8 +16,10 @@ mod probe;
 
 use crate::{Error, Ingest, Sender};
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use probe::{Fault, Probe};
+use reqwest::StatusCode;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -66,6 +68,23 @@ pub trait Fleet: Send + Sync + 'static {
     /// Records a fetched heartbeat and returns the answer for the probe. An error is for the log: it says why there
     /// is no answer.
     fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String>;
+
+    /// The run of diagnostics that was ordered of a server's probe and has no result yet.
+    fn diagnosing(&self, server_id: ServerId) -> Option<u64>;
+
+    /// Records what became of a run.
+    fn diagnosed(&self, server_id: ServerId, run: u64, result: Diagnosed);
+}
+
+/// What became of diagnostics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Diagnosed {
+    /// The probe runs them.
+    Running,
+    /// Their result, as encoded by the probe.
+    Result(Bytes),
+    /// The probe does not know such an order.
+    Unknown,
 }
 
 /// Limits on pulling.
@@ -257,6 +276,7 @@ impl Shared {
         tokio::select! {
             () = self.batches(&probe) => {}
             () = self.heartbeats(&probe) => {}
+            () = self.diagnostics(&probe) => {}
             () = left => tracing::info!(server_id = server_id.get(), "no longer pulling"),
         }
     }
@@ -349,6 +369,30 @@ impl Shared {
             if let Err(fault) = told {
                 // Unreachable probes are already reported by the task that fetches batches.
                 tracing::debug!(%fault, server_id = probe.server_id().get(), "no heartbeat");
+            }
+        }
+    }
+
+    /// Has the probe run diagnostics whenever they are ordered, and fetches the result.
+    async fn diagnostics(&self, probe: &Probe) {
+        let server_id = probe.server_id();
+        loop {
+            tokio::time::sleep(self.settings.look_every).await;
+            let Some(run) = self.fleet.diagnosing(server_id) else { continue };
+            let diagnosed = match probe.diagnose(run).await {
+                Ok(Some(bytes)) => Diagnosed::Result(bytes),
+                Ok(None) => Diagnosed::Running,
+                Err(Fault::Status { status: StatusCode::NOT_FOUND, .. }) => Diagnosed::Unknown,
+                // Asked for again until they are not ordered any more.
+                Err(fault) => {
+                    tracing::debug!(%fault, server_id = server_id.get(), "no diagnostics");
+                    continue;
+                }
+            };
+            let fleet = self.fleet.clone();
+            let recording = tokio::task::spawn_blocking(move || fleet.diagnosed(server_id, run, diagnosed));
+            if let Err(error) = recording.await {
+                tracing::error!(%error, server_id = server_id.get(), "diagnostics could not be recorded");
             }
         }
     }

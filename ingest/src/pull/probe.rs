@@ -13,8 +13,8 @@ use zonepulse_model::ServerId;
 use zonepulse_net::{Trust, http};
 use zonepulse_wire::heartbeat::MAX_HEARTBEAT_BYTES;
 use zonepulse_wire::pull::{
-    BATCHES_PATH, CONFIRM_PATH, Confirmations, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, SERVER_ID_HEADER, SETTINGS_PATH,
-    messages,
+    BATCHES_PATH, CONFIRM_PATH, Confirmations, DIAGNOSE_PATH, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, SERVER_ID_HEADER,
+    SETTINGS_PATH, messages,
 };
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer, MAX_ENCODED_BYTES};
 
@@ -22,6 +22,8 @@ use zonepulse_wire::{Heartbeat, HeartbeatAnswer, MAX_ENCODED_BYTES};
 const LONGEST: Duration = Duration::from_secs(300);
 /// Maximum cached clients.
 const MAX_CLIENTS: usize = 16;
+/// Maximum size of the result of diagnostics: more than a central accepts, so that it says why.
+const MAX_DIAGNOSTICS_BYTES: usize = 4 << 20;
 /// Maximum bytes of a problem's text to read.
 const REASON_BYTES: usize = 2048;
 
@@ -161,6 +163,15 @@ impl Probe {
     /// Sends the probe the answer to its heartbeat.
     pub(super) async fn settings(&self, answer: &HeartbeatAnswer) -> Result<(), Fault> {
         self.post(SETTINGS_PATH, to_vec(answer)).await
+    }
+
+    /// Has the probe run diagnostics, or waits for their end; `None` if they are not over yet.
+    pub(super) async fn diagnose(&self, run: u64) -> Result<Option<Bytes>, Fault> {
+        let response = self.send(self.client.post(self.url(&format!("{DIAGNOSE_PATH}?run={run}")))).await?;
+        match response.status() {
+            StatusCode::ACCEPTED => Ok(None),
+            _ => Ok(Some(http::body(response, MAX_DIAGNOSTICS_BYTES).await?)),
+        }
     }
 
     async fn post(&self, path: &str, body: serde_json::Result<Vec<u8>>) -> Result<(), Fault> {

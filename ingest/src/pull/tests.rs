@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// What stands in for a probe: a spool in memory, and what it was told.
 #[derive(Default)]
 struct Node {
+    /// Whether it knows of diagnostics, and how often they were asked for.
+    diagnoses: bool,
+    diagnosed: AtomicU64,
     spool: Mutex<Vec<(u64, Vec<u8>)>>,
     confirmations: Mutex<Vec<Confirmations>>,
     told: Mutex<Vec<HeartbeatAnswer>>,
@@ -76,6 +79,17 @@ async fn tell(State(node): State<Shared>, body: Body) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+/// Takes a while for the first request.
+async fn diagnose(State(node): State<Shared>, headers: HeaderMap, uri: axum::http::Uri) -> Response {
+    if !let_in(&headers) || !node.diagnoses {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    match node.diagnosed.fetch_add(1, Ordering::Relaxed) {
+        0 => StatusCode::ACCEPTED.into_response(),
+        _ => uri.query().unwrap_or_default().to_owned().into_response(),
+    }
+}
+
 async fn heartbeat() -> Vec<u8> {
     serde_json::to_vec(&Heartbeat {
         sent_at_ms: 1,
@@ -89,6 +103,7 @@ async fn heartbeat() -> Vec<u8> {
         components: Components::default(),
         capture: CaptureState { state: Running::Running, detail: None, blind: Vec::new() },
         spool: SpoolState::default(),
+        diagnoses: true,
     })
     .unwrap()
 }
@@ -112,6 +127,7 @@ impl Node {
             .route("/v1/batches/confirm", post(confirm))
             .route("/v1/heartbeat", get(heartbeat))
             .route("/v1/settings", post(tell))
+            .route("/v1/diagnostics", post(diagnose))
             .with_state(self);
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
@@ -121,6 +137,7 @@ impl Node {
 struct Known {
     targets: Mutex<Vec<Target>>,
     heartbeats: Mutex<Vec<(ServerId, Heartbeat)>>,
+    diagnosed: Mutex<Vec<Diagnosed>>,
 }
 
 impl Fleet for Known {
@@ -130,7 +147,16 @@ impl Fleet for Known {
 
     fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
         lock(&self.heartbeats).push((server_id, heartbeat));
-        Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default() })
+        Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default(), diagnose: None })
+    }
+
+    fn diagnosing(&self, _: ServerId) -> Option<u64> {
+        (lock(&self.diagnosed).last().is_none_or(|diagnosed| *diagnosed == Diagnosed::Running)).then_some(7)
+    }
+
+    fn diagnosed(&self, _: ServerId, run: u64, result: Diagnosed) {
+        assert_eq!(run, 7);
+        lock(&self.diagnosed).push(result);
     }
 }
 
@@ -376,4 +402,21 @@ async fn the_token_is_not_shown_where_a_probe_redirects_to() {
         eventually("it is said", || fault().contains(status.as_str())).await;
     }
     assert_eq!(elsewhere.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn diagnostics_are_asked_for_until_there_is_a_result() {
+    let node = Arc::new(Node { diagnoses: true, ..Node::of_server(1, &[]) });
+    let central = central(&node.listen().await, "right");
+    eventually("the result arrives", || lock(&central.fleet.diagnosed).len() == 2).await;
+    let expected = [Diagnosed::Running, Diagnosed::Result(Bytes::from_static(b"run=7"))];
+    assert_eq!(*lock(&central.fleet.diagnosed), expected);
+}
+
+#[tokio::test]
+async fn a_probe_that_does_not_know_of_diagnostics_is_recognised() {
+    let node = Arc::new(Node::of_server(1, &[]));
+    let central = central(&node.listen().await, "right");
+    eventually("the answer arrives", || !lock(&central.fleet.diagnosed).is_empty()).await;
+    assert_eq!(*lock(&central.fleet.diagnosed), [Diagnosed::Unknown]);
 }

@@ -4,12 +4,13 @@
 //! uses the certificate that is current when it begins, and [`Acceptor::replace`] installs a new
 //! one without affecting existing connections.
 
-use super::{Authority, certificates, provider, read};
+use super::{Authority, Trust, certificates, provider, read};
 use crate::Error;
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConnection, ServerConfig, ServerConnection};
 use sha2::{Digest, Sha256};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Clone)]
 pub struct Certificate {
     config: Arc<ServerConfig>,
+    chain: Arc<[CertificateDer<'static>]>,
     fingerprint: [u8; 32],
 }
 
@@ -40,10 +42,39 @@ impl Certificate {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let builder = builder.map_err(Error::setup)?.with_no_client_auth();
         let mut config = builder
-            .with_single_cert(chain, private)
+            .with_single_cert(chain.clone(), private)
             .map_err(|error| Error::certificate(certificate, format!("does not match {}: {error}", key.display())))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Certificate { config: Arc::new(config), fingerprint: hasher.finalize().into() })
+        Ok(Certificate { config: Arc::new(config), chain: chain.into(), fingerprint: hasher.finalize().into() })
+    }
+}
+
+impl Certificate {
+    /// The certificates that it presents (DER), its own first.
+    pub fn chain(&self) -> Vec<Vec<u8>> {
+        self.chain.iter().map(|certificate| certificate.to_vec()).collect()
+    }
+
+    /// Whether a client that connects to this host, and trusts these authorities, accepts it: a handshake in memory. An error
+    /// contains a [`rustls::Error`], as one of a connection does.
+    pub fn present(&self, host: &str, trust: &Trust) -> io::Result<()> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let config = trust.client_config().map_err(io::Error::other)?;
+        let mut client = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let mut server = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
+        while client.is_handshaking() {
+            let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+            client.write_tls(&mut to_server)?;
+            server.read_tls(&mut &*to_server)?;
+            server.process_new_packets().map_err(io::Error::other)?;
+            server.write_tls(&mut to_client)?;
+            if to_server.is_empty() && to_client.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            client.read_tls(&mut &*to_client)?;
+            client.process_new_packets().map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 }
 
@@ -119,5 +150,24 @@ mod tests {
             let said = Certificate::read(certificate, key, None).unwrap_err().to_string();
             assert!(said.contains(&expected), "{said}");
         }
+    }
+
+    #[test]
+    fn a_client_s_judgement_is_known_without_a_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let (certificate, key) = (dir.path().join("one.crt"), dir.path().join("one.key"));
+        fs::write(&certificate, one.cert.pem()).unwrap();
+        fs::write(&key, one.signing_key.serialize_pem()).unwrap();
+        let read = Certificate::read(&certificate, &key, None).unwrap();
+        let trusting = |pem: String| Trust::Own(super::super::Authorities::from_pem(pem.as_bytes()).unwrap());
+        assert_eq!(read.chain(), [one.cert.der().to_vec()]);
+        read.present("a.test", &trusting(one.cert.pem())).unwrap();
+        read.present("b.test", &Trust::Anybody).unwrap();
+        let wrong_name = read.present("b.test", &trusting(one.cert.pem())).unwrap_err();
+        assert!(wrong_name.to_string().contains("not valid for name"), "{wrong_name}");
+        let stranger = read.present("a.test", &trusting(other.cert.pem())).unwrap_err();
+        assert!(crate::tls::is_untrusted(&stranger), "{stranger}");
     }
 }

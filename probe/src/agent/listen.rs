@@ -131,7 +131,7 @@ impl Listener {
             if session.is_due(idle) {
                 // Look before counting anything, so that hits are dated by the corrected clock.
                 let now_ms = meter.look();
-                session.count_drops(&mut live, &mut meter.meter, now_ms);
+                session.count_drops(&mut live, &mut meter.meter, &self.outlet, now_ms);
                 session.name_unread(&meter.meter);
                 following.follow(&self.config, &mut meter.meter);
                 self.outlet.clock_is_set(meter.clock_is_set());
@@ -150,7 +150,7 @@ impl Listener {
             self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
         };
         let now_ms = meter.look();
-        session.count_drops(&mut live, &mut meter.meter, now_ms);
+        session.count_drops(&mut live, &mut meter.meter, &self.outlet, now_ms);
         meter.finish(end_ms);
         self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
         result
@@ -257,12 +257,14 @@ impl Session {
         self.only_others = only_others;
     }
 
-    fn count_drops(&mut self, live: &mut LiveCapture, meter: &mut Meter, now_ms: Option<u64>) {
+    fn count_drops(&mut self, live: &mut LiveCapture, meter: &mut Meter, outlet: &Outlet, now_ms: Option<u64>) {
         let Ok(now) = live.statistics() else { return };
         let period_ms = self.counted_ms.zip(now_ms);
-        let mut add = |counter, count: u64| meter.add_dropped(counter, count, period_ms);
-        add(Counter::KernelDropped, now.kernel_dropped.saturating_sub(self.counted.kernel_dropped));
-        add(Counter::InterfaceDropped, now.interface_dropped.saturating_sub(self.counted.interface_dropped));
+        let kernel = now.kernel_dropped.saturating_sub(self.counted.kernel_dropped);
+        let interface = now.interface_dropped.saturating_sub(self.counted.interface_dropped);
+        meter.add_dropped(Counter::KernelDropped, kernel, period_ms);
+        meter.add_dropped(Counter::InterfaceDropped, interface, period_ms);
+        outlet.dropped(kernel, interface);
         (self.counted, self.counted_ms) = (now, now_ms);
     }
 }

@@ -32,6 +32,7 @@ mod tap;
 
 use crate::config::{Config, Counted, Obedience};
 use crate::deliver::{self, Counts};
+use crate::diagnosis::{self, Diagnostician, Origin};
 use crate::heartbeat::{self, Reporter, Told};
 use crate::serve::Running;
 use crate::settings::{self, InForce, Kept};
@@ -66,7 +67,7 @@ const LOOK_FOR_OFFERED: Duration = Duration::from_secs(5);
 ///
 /// Fails when the spool cannot be opened or delivery cannot be set up. A device that cannot be
 /// opened is retried instead.
-pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Result<(), Error> {
+pub fn run(config: Config, origin: Origin, reload: impl FnMut() -> Result<Config, Error>) -> Result<(), Error> {
     config.restrict_key()?;
     let own = InForce::of_config(&config)?;
     // Drop privileges before opening the spool, so that an inaccessible directory fails now.
@@ -87,7 +88,7 @@ pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Res
     let orders = Arc::new(Orders::new(in_force.monitoring));
     let delivery = watch::Sender::new(in_force.delivery.clone());
     let (kept, in_force) = (watch::Sender::new(kept), watch::Sender::new(in_force));
-    let agent = Agent { config, spool, status, orders, kept, in_force, delivery, refused: None, reload };
+    let agent = Agent { config, origin, spool, status, orders, kept, in_force, delivery, refused: None, reload };
     let result = runtime.block_on(agent.run());
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
@@ -95,6 +96,7 @@ pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Res
 
 struct Agent<F> {
     config: Config,
+    origin: Origin,
     spool: Arc<Spool>,
     status: Arc<Status>,
     orders: Arc<Orders>,
@@ -250,8 +252,18 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let (spool, status, config) = (&self.spool, &self.status, &self.config);
         let reporter = Arc::new(Reporter::new(config.components_to_report(), spool.clone(), status.clone()));
         let mut tasks = tokio::task::JoinSet::new();
+        let sources = diagnosis::Sources {
+            status: status.clone(),
+            spool: spool.clone(),
+            counts: counts.clone(),
+            reporter: reporter.clone(),
+            in_force: self.in_force.subscribe(),
+        };
+        let diagnostician = Diagnostician::new(self.origin.clone(), sources);
         if config.central.heartbeat {
-            tasks.spawn(heartbeat::run(reporter.clone(), self.in_force.subscribe(), tell.clone()));
+            let (order, orders) = mpsc::channel(1);
+            tasks.spawn(diagnosis::run(diagnostician.clone(), orders));
+            tasks.spawn(heartbeat::run(reporter.clone(), self.in_force.subscribe(), tell.clone(), order));
         }
         let sources = pull::Sources {
             server_id: config.server_id,
@@ -260,6 +272,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             told: tell,
             status: status.clone(),
             counts: counts.clone(),
+            diagnostician,
             max_bytes: config.budget().in_flight_bytes,
         };
         tasks.spawn(pull::run(sources, self.in_force.subscribe()));

@@ -88,6 +88,14 @@ impl Outlet {
         }
     }
 
+    /// Reports packets that were dropped before the capture saw them.
+    pub(super) fn dropped(&self, by_kernel: u64, by_interface: u64) {
+        if let Outlet::Count(counted) = self {
+            count(&counted.status.counts.kernel_dropped, by_kernel);
+            count(&counted.status.counts.interface_dropped, by_interface);
+        }
+    }
+
     /// The source's share of the memory.
     pub(super) fn budget(&self, config: &Config) -> Budget {
         match self {

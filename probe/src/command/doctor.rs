@@ -3,10 +3,11 @@
 use super::LogArgs;
 use crate::Error;
 use crate::config::{Argument, Log};
-use crate::doctor::{self, Report, Status};
+use crate::doctor::{self, Examined};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use zonepulse_doctor::{Report, Status, text};
 use zonepulse_program::log::Level;
 
 /// Check whatever the probe needs, and say what is wrong and what to do about it.
@@ -32,7 +33,7 @@ pub struct Args {
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     // What libraries of the probe would log, a check says.
     log.start(&Log { level: Level::Error, ..Log::default() });
-    let report = doctor::examine(&args.config, &args.set)?;
+    let Examined { report, secrets: _ } = doctor::examine(&args.config, &args.set)?;
     print(&report, args.json).map_err(Error::disk("write to", "standard output"))?;
     Ok(if report.status == Status::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -43,7 +44,7 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut out, report)?;
         writeln!(out)?;
     } else {
-        out.write_all(doctor::text(report).as_bytes())?;
+        out.write_all(text(report).as_bytes())?;
     }
     out.flush()
 }

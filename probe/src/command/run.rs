@@ -2,6 +2,7 @@
 
 use super::LogArgs;
 use crate::config::{Argument, Config};
+use crate::diagnosis::Origin;
 use crate::settings::InForce;
 use crate::{Error, agent, sight};
 use std::path::PathBuf;
@@ -41,7 +42,8 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server_id = config.server_id, config = %args.config.display(), "starting");
-    agent::run(config, || {
+    let origin = Origin { config: args.config.clone(), arguments: args.set.clone() };
+    agent::run(config, origin, || {
         let config = Config::load(&args.config, &args.set)?;
         config.check_machine()?;
         handle.set(log.level(&config.log));

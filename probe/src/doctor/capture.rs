@@ -2,7 +2,7 @@
 
 use super::configuration::Known;
 use super::process::Running;
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use crate::capture::addresses::{Device, devices};
 use crate::capture::live::may_capture;
 use crate::config::{Capture, ServerAddresses};
@@ -11,6 +11,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use zonepulse_doctor::Check;
 
 const RIGHTS: Subject = Subject::CaptureRights;
 const DEVICE: Subject = Subject::CaptureDevice;
@@ -168,7 +169,7 @@ fn described(device: &Device) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     fn device(name: &str, is_up: bool, addresses: &[&str]) -> Device {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();

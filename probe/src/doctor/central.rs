@@ -6,9 +6,8 @@
 
 use super::clock::{self, Answered};
 use super::configuration::{Central, Known};
-use super::network::{self, PATIENCE, Place};
-use super::report::{Check, Status, Subject};
-use super::tls::{self, Fault, Peer, Shaken};
+use super::network;
+use super::subject::{Needs, Subject};
 use crate::central::{self, innermost, read_typed_problem};
 use crate::clock::now_ms;
 use crate::deliver;
@@ -16,6 +15,10 @@ use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+use zonepulse_doctor::PATIENCE;
+use zonepulse_doctor::network::Place;
+use zonepulse_doctor::tls::{self, Fault, Peer, Shaken};
+use zonepulse_doctor::{Check, Status};
 use zonepulse_net::{Trust, http};
 use zonepulse_wire::{SERVER_HEADER, Utc};
 
@@ -30,10 +33,6 @@ const MAX_ANSWER_BYTES: usize = 4096;
 const OURS: &str = "urn:zonepulse:problem:";
 /// How long before its end a certificate should be renewed, seconds.
 const RENEW_S: u64 = 14 * 86_400;
-
-/// All that needs the central, each step after those that it needs.
-const ALL: [Subject; 7] =
-    [Subject::Name, Subject::Connection, Subject::Tls, Subject::Central, Subject::Clock, Subject::Token, Subject::Version];
 
 /// What the central says.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -61,9 +60,9 @@ impl Findings {
         Findings::default().skip_from(Subject::Name, why)
     }
 
-    /// Skips this check and all later ones.
+    /// Skips this check and all later ones: each needs the steps before it.
     fn skip_from(mut self, first: Subject, why: &str) -> Findings {
-        let rest = ALL.into_iter().skip_while(|subject| *subject != first);
+        let rest = Subject::needing(Needs::Central).skip_while(|subject| *subject != first);
         self.checks.extend(rest.map(|subject| Check::skipped(subject, why)));
         self
     }
@@ -117,7 +116,14 @@ async fn encrypted(known: &Known, place: &Place, address: SocketAddr, trust: &Tr
         None
     };
     let ca_file = known.config.tls.ca_file.as_deref();
-    let peer = Peer { who: "the central", host: &place.host, ca_file, setting: "deliver.http.url", last: last.as_deref() };
+    let peer = Peer {
+        who: "the central",
+        host: &place.host,
+        ca_file,
+        ca_setting: "tls.ca_file",
+        setting: "deliver.http.url",
+        last: last.as_deref(),
+    };
     let Fault { found, advice, is_plain } = tls::explain(&error, peer);
     if is_plain && tls::speaks_plain_http(address, &place.host).await {
         let found = format!("deliver.http.url begins with https://, but {} answers HTTP without TLS", place.shown());

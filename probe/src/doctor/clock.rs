@@ -4,9 +4,10 @@
 //! dated by this machine's clock, so a difference shifts them; and the central does not accept
 //! batches that begin after its present.
 
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::time::Duration;
+use zonepulse_doctor::Check;
 use zonepulse_wire::Utc;
 
 const SUBJECT: Subject = Subject::Clock;
@@ -70,7 +71,7 @@ pub(super) fn judge(answered: &Answered) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     /// 2026-11-21T10:15:22Z
     const NOW_MS: u64 = 1_795_256_122_000;

@@ -1,13 +1,14 @@
 //! The configuration, and what follows from it together with the central's saved settings.
 
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use crate::Error;
-use crate::config::{Argument, Config, Obedience};
+use crate::config::{Argument, Config, Obedience, pull};
 use crate::deliver;
 use crate::settings::{InForce, Kept};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use zonepulse_doctor::{Check, Secrets, argument};
 use zonepulse_net::Trust;
 use zonepulse_private::Secret;
 
@@ -23,6 +24,8 @@ pub(super) struct Known {
     pub(super) central: Central,
     /// How batches get there, if that is known.
     pub(super) delivery: Option<deliver::Settings>,
+    /// How they are fetched, if they are.
+    pull: Option<pull::Settings>,
 }
 
 /// How to reach the central over HTTP, with the central's settings in force.
@@ -41,30 +44,20 @@ impl Known {
     }
 
     /// Everything that must not be shown.
-    pub(super) fn secrets(&self) -> Vec<&str> {
+    pub(super) fn secrets(&self) -> Secrets {
         let http = &self.config.deliver.http;
         let tokens = [self.central.token.as_ref(), http.token.as_ref(), self.config.pull.token.as_ref()];
-        let broker = match &self.delivery {
-            Some(deliver::Settings::Amqp(amqp)) => Some(&amqp.url),
-            _ => None,
-        };
-        let urls = [Some(&self.config.deliver.rabbitmq.url), broker].into_iter().flatten().map(Secret::reveal);
-        tokens.into_iter().flatten().map(Secret::reveal).chain(urls.filter_map(password)).collect()
+        let mut secrets = Secrets::of(tokens.into_iter().flatten().map(Secret::reveal));
+        secrets.add_url(self.config.deliver.rabbitmq.url.reveal());
+        if let Some(deliver::Settings::Amqp(amqp)) = &self.delivery {
+            secrets.add_url(amqp.url.reveal());
+            secrets.add(amqp.token.reveal());
+        }
+        if let Some(pull) = &self.pull {
+            secrets.add(pull.token.reveal());
+        }
+        secrets
     }
-}
-
-/// The password in a URL.
-fn password(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let (user, _) = rest.split('/').next()?.rsplit_once('@')?;
-    user.split_once(':').map(|(_, password)| password)
-}
-
-/// A path as an argument of a command that may be copied into a shell.
-pub(super) fn argument(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Loads the configuration; nothing else can be checked without it.
@@ -96,8 +89,8 @@ pub(super) fn load(path: &Path, arguments: &[Argument]) -> (Check, Option<Known>
     // As the probe does when it starts.
     let in_force = theirs.and_then(Result::ok).map_or(own, Ok);
     let central = central(&config, in_force.as_ref().ok());
-    let delivery = in_force.ok().map(|in_force| in_force.delivery);
-    (check, Some(Known { path: path.to_owned(), config, central, delivery }))
+    let (delivery, pull) = in_force.ok().map(|in_force| (in_force.delivery, in_force.pull)).unzip();
+    (check, Some(Known { path: path.to_owned(), config, central, delivery, pull: pull.flatten() }))
 }
 
 fn central(config: &Config, in_force: Option<&InForce>) -> Central {
@@ -176,8 +169,8 @@ pub(super) fn as_the_probe(owned: &Path, config: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
     use std::os::unix::fs::PermissionsExt;
+    use zonepulse_doctor::Status;
 
     fn written(dir: &tempfile::TempDir, text: &str, mode: u32) -> PathBuf {
         let path = dir.path().join("probe.toml");
@@ -200,7 +193,7 @@ mod tests {
         let known = known.unwrap();
         assert_eq!((check.status, known.central.url.as_str()), (Status::Ok, "https://central.example"));
         assert!(known.delivery.is_some() && known.central.token.is_some());
-        assert_eq!(known.secrets(), ["hush-hush", "hush-hush"]);
+        assert_eq!(known.secrets().hide("a hush-hush token"), "a (secret) token");
         assert!(!format!("{known:?}").contains("hush"), "{known:?}");
     }
 
@@ -234,18 +227,5 @@ mod tests {
         let (check, known) = loaded(&format!("{GOOD}deliver.via = \"http\"\n"), 0o600);
         assert!(known.is_some() && check.status == Status::Warning, "{check:?}");
         assert!(check.found.contains("deliver.communication"), "{}", check.found);
-    }
-
-    #[test]
-    fn passwords_in_urls_are_secrets() {
-        assert_eq!(password("amqp://me:hush%20@broker.example:5672/%2f"), Some("hush%20"));
-        assert_eq!(password("amqp://me:a@b@broker/x@y"), Some("a@b"));
-        assert_eq!((password("amqp://broker:5672"), password("amqp://me@broker")), (None, None));
-    }
-
-    #[test]
-    fn paths_are_arguments_for_a_shell() {
-        assert_eq!(argument(Path::new("/etc/zonepulse-probe/probe.toml")), "/etc/zonepulse-probe/probe.toml");
-        assert_eq!(argument(Path::new("/tmp/it's here")), r"'/tmp/it'\''s here'");
     }
 }

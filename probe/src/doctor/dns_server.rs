@@ -1,10 +1,11 @@
 //! Whether the DNS server listens where the probe captures.
 
 use super::configuration::Known;
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use crate::capture::addresses::devices;
 use crate::config::{Counted, ServerAddresses};
 use crate::sight::{self, Comparison, Listener};
+use zonepulse_doctor::Check;
 
 const SUBJECT: Subject = Subject::DnsServer;
 /// Maximum number of programs reported.
@@ -80,7 +81,7 @@ fn programs(listeners: &[Listener]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     fn comparison() -> Comparison {
         Comparison {

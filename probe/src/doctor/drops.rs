@@ -5,11 +5,12 @@
 //! reports them with its batches, so those that still wait in the spool tell.
 
 use super::configuration::Known;
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use crate::spool::survey::Survey;
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
+use zonepulse_doctor::Check;
 use zonepulse_wire::{Counter, Message};
 
 const SUBJECT: Subject = Subject::Drops;
@@ -129,7 +130,7 @@ fn judge(told: Told, before: &[Received], after: &[Received], buffer_bytes: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     const TEXT: &str = "Inter-|   Receive                                                |  Transmit\n \
         face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets\n    \

@@ -20,15 +20,11 @@ mod drops;
 mod network;
 mod process;
 mod pull;
-mod report;
 mod server_id;
 mod spool;
-mod text;
-mod tls;
-mod validity;
+mod subject;
 
-pub use report::{Check, Report, Status, Subject};
-pub use text::text;
+pub use subject::Subject;
 
 use crate::Error;
 use crate::clock::now_ms;
@@ -40,8 +36,10 @@ use server_id::Traces;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use subject::Needs;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use zonepulse_doctor::{About, Check, Report, Secrets, Subject as _};
 
 /// Time limit of everything that only needs this machine. Only a disk, possibly of another machine,
 /// can take that long.
@@ -49,33 +47,29 @@ const LOCAL_PATIENCE: Duration = Duration::from_secs(10);
 /// Time limit of everything that needs the central or a broker. Steps have shorter limits.
 const REMOTE_PATIENCE: Duration = Duration::from_secs(60);
 
-const LOCAL: [Subject; 10] = [
-    Subject::Process,
-    Subject::CaptureRights,
-    Subject::CaptureDevice,
-    Subject::DnsServer,
-    Subject::Drops,
-    Subject::Spool,
-    Subject::Waiting,
-    Subject::Refused,
-    Subject::Disk,
-    Subject::Pull,
-];
+/// A report, and what nothing that is shown with it may contain.
+#[derive(Debug)]
+pub struct Examined {
+    /// The report.
+    pub report: Report,
+    /// The secrets of the configuration and of the central's settings.
+    pub secrets: Secrets,
+}
 
 /// Makes all checks with the configuration in this file, overridden by the arguments.
 ///
 /// Fails with [`Error::System`] if the system provides no thread or timer.
-pub fn examine(path: &Path, arguments: &[Argument]) -> Result<Report, Error> {
+pub fn examine(path: &Path, arguments: &[Argument]) -> Result<Examined, Error> {
     // Commands in advice work from everywhere.
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
-    let report = runtime.block_on(report(path, arguments));
+    let examined = runtime.block_on(report(path, arguments));
     // Threads that still wait for a disk or a resolver must not delay the end.
     runtime.shutdown_background();
-    Ok(report)
+    Ok(examined)
 }
 
-async fn report(path: &Path, arguments: &[Argument]) -> Report {
+async fn report(path: &Path, arguments: &[Argument]) -> Examined {
     let loading = {
         let (path, arguments) = (path.to_owned(), arguments.to_vec());
         move || configuration::load(&path, &arguments)
@@ -85,9 +79,10 @@ async fn report(path: &Path, arguments: &[Argument]) -> Report {
         Err(why) => (Check::skipped(Subject::Configuration, why), None),
     };
     let Some(known) = known else {
-        let rest = Subject::ALL.into_iter().filter(|subject| *subject != Subject::Configuration);
+        let rest = Subject::all().into_iter().filter(|subject| *subject != Subject::Configuration);
         let skipped = rest.map(|subject| Check::skipped(subject, "the configuration cannot be used"));
-        return Report::new(path.to_owned(), None, skipped.chain([check]).collect());
+        let report = Report::new::<Subject>(about(path, None), skipped.chain([check]).collect());
+        return Examined { report, secrets: Secrets::default() };
     };
     let known = Arc::new(known);
     let traces = {
@@ -107,10 +102,17 @@ async fn report(path: &Path, arguments: &[Argument]) -> Report {
     let server_id = server_id::judge(known.config.server_id, owner, traces.unwrap_or_default(), &known.file());
     let mut all = [vec![check, broker, server_id], here, checks].concat();
     if let Some(unset) = clock::unset(now_ms(), known.config.bounds().earliest_ms) {
-        all.retain(|check| check.subject != Subject::Clock);
+        all.retain(|check| !check.is(Subject::Clock));
         all.push(unset);
     }
-    Report::new(path.to_owned(), Some(known.config.server_id), all).hiding(&known.secrets())
+    let secrets = known.secrets();
+    let report = Report::new::<Subject>(about(path, Some(known.config.server_id)), all).hiding(&secrets);
+    Examined { report, secrets }
+}
+
+fn about(path: &Path, server_id: Option<u32>) -> About {
+    let (program, version) = ("zonepulse-probe".into(), env!("CARGO_PKG_VERSION").into());
+    About { program, version, config: path.to_owned(), server_id }
 }
 
 /// Everything that needs the central.
@@ -127,7 +129,9 @@ async fn here(known: &Arc<Known>) -> Vec<Check> {
     };
     let (process, running) = match within(LOCAL_PATIENCE, find).await {
         Ok(found) => found,
-        Err(why) => return LOCAL.map(|subject| Check::skipped(subject, why.clone())).into(),
+        Err(why) => {
+            return Subject::needing(Needs::Machine).map(|subject| Check::skipped(subject, why.clone())).collect();
+        }
     };
     let (capture, dns_server, drops, spool, pull) = tokio::join!(
         group(known, running, &[Subject::CaptureRights, Subject::CaptureDevice], capture::check),
@@ -163,12 +167,13 @@ async fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zonepulse_doctor::Status;
 
     #[test]
     fn without_a_configuration_everything_else_is_skipped() {
-        let report = examine(Path::new("/nonexistent/probe.toml"), &[]).unwrap();
-        assert_eq!((report.status, report.server_id), (Status::Error, None));
-        assert_eq!((report.count(Status::Error), report.count(Status::Skipped)), (1, Subject::ALL.len() - 1));
+        let report = examine(Path::new("/nonexistent/probe.toml"), &[]).unwrap().report;
+        assert_eq!((report.status, report.about.server_id), (Status::Error, None));
+        assert_eq!((report.count(Status::Error), report.count(Status::Skipped)), (1, Subject::all().len() - 1));
     }
 
     #[tokio::test]

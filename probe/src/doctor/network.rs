@@ -1,69 +1,17 @@
 //! The way to the central: its name, and TCP.
 
 use super::configuration::Known;
-use super::report::{Check, Subject};
-use reqwest::Url;
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-
-/// Time limit of each step. A probe itself waits longer, but a person should not have to.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// Maximum number of addresses tried.
-const MAX_ADDRESSES: usize = 8;
-
-/// Where the central is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// A name or an address, without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) is_https: bool,
-}
-
-/// The result of an attempt to connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Attempt {
-    address: SocketAddr,
-    /// Milliseconds, or why not.
-    connected: Result<u64, (ErrorKind, String)>,
-}
-
-impl Place {
-    /// Of a URL that the configuration has accepted.
-    pub(super) fn of(url: &str) -> Option<Place> {
-        let url = Url::parse(url).ok()?;
-        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-        Some(Place { host, port: url.port_or_known_default()?, is_https: url.scheme() == "https" })
-    }
-
-    fn is_address(&self) -> bool {
-        self.host.parse::<IpAddr>().is_ok()
-    }
-
-    /// `central.example:8053`, `[2001:db8::1]:8053`
-    pub(super) fn shown(&self) -> String {
-        let Place { host, port, .. } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-    }
-}
+use super::subject::Subject;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use zonepulse_doctor::Check;
+use zonepulse_doctor::network::{Attempt, Place, connect, resolve};
 
 /// Resolves the central's name and connects to all of its addresses. Returns one that accepts
 /// connections; without one, nothing else about the central can be checked.
 pub(super) async fn check(known: &Known, place: &Place) -> (Vec<Check>, Option<SocketAddr>) {
     let file = known.file();
-    let (name, addresses) = match timeout(PATIENCE, lookup_host((place.host.as_str(), place.port))).await {
-        Ok(Ok(found)) => {
-            let mut addresses: Vec<SocketAddr> = found.collect();
-            addresses.dedup();
-            judge_name(place, Ok(addresses), &file)
-        }
-        Ok(Err(error)) => judge_name(place, Err(error.to_string()), &file),
-        Err(_) => judge_name(place, Err(format!("no answer within {} s", PATIENCE.as_secs())), &file),
-    };
+    let (name, addresses) = judge_name(place, resolve(&place.host, place.port).await, &file);
     if addresses.is_empty() {
         let why = "the central's name does not resolve";
         return (vec![name, Check::skipped(Subject::Connection, why)], None);
@@ -83,7 +31,6 @@ fn judge_name(place: &Place, found: Result<Vec<SocketAddr>, String>, file: &str)
     };
     let none = |why: String| (Check::error(SUBJECT, format!("{host} does not resolve: {why}"), advice()), Vec::new());
     let addresses = match found {
-        Ok(addresses) if addresses.is_empty() => return none("the name has no address".to_owned()),
         Ok(addresses) => addresses,
         Err(why) => return none(why),
     };
@@ -94,25 +41,6 @@ fn judge_name(place: &Place, found: Result<Vec<SocketAddr>, String>, file: &str)
         Check::ok(SUBJECT, format!("{host} is {}", texts.join(", ")))
     };
     (check.with("host", host.as_str()).with("addresses", texts), addresses)
-}
-
-async fn connect(addresses: &[SocketAddr]) -> Vec<Attempt> {
-    let mut tasks = JoinSet::new();
-    for address in addresses.iter().copied().take(MAX_ADDRESSES) {
-        tasks.spawn(async move {
-            let began = Instant::now();
-            let connected = match timeout(PATIENCE, TcpStream::connect(address)).await {
-                Ok(Ok(_)) => Ok(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)),
-                Ok(Err(error)) => Err((error.kind(), error.to_string())),
-                Err(_) => Err((ErrorKind::TimedOut, io::Error::from(ErrorKind::TimedOut).to_string())),
-            };
-            Attempt { address, connected }
-        });
-    }
-    let mut attempts = tasks.join_all().await;
-    // In the resolver's order of preference.
-    attempts.sort_by_key(|attempt| addresses.iter().position(|address| *address == attempt.address));
-    attempts
 }
 
 fn judge_connection(place: &Place, attempts: &[Attempt], file: &str) -> Check {
@@ -154,18 +82,10 @@ fn judge_connection(place: &Place, attempts: &[Attempt], file: &str) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     fn place(url: &str) -> Place {
         Place::of(url).unwrap()
-    }
-
-    #[test]
-    fn a_url_leads_to_a_place() {
-        assert_eq!(place("https://central.example"), Place { host: "central.example".into(), port: 443, is_https: true });
-        let v6 = place("http://[2001:db8::1]:8053/below");
-        assert_eq!((v6.host.as_str(), v6.shown().as_str(), v6.is_https), ("2001:db8::1", "[2001:db8::1]:8053", false));
-        assert_eq!(Place::of("rubbish"), None);
     }
 
     #[test]
@@ -174,11 +94,9 @@ mod tests {
         let address = "192.0.2.1:8053".parse().unwrap();
         let (check, addresses) = judge_name(&place, Ok(vec![address]), "p.toml");
         assert_eq!((check.status, check.found.as_str(), addresses), (Status::Ok, "central.example is 192.0.2.1", vec![address]));
-        for found in [Ok(Vec::new()), Err("unknown".to_owned())] {
-            let (check, addresses) = judge_name(&place, found, "p.toml");
-            assert_eq!((check.status, addresses.len()), (Status::Error, 0));
-            assert!(check.advice.unwrap().contains("getent ahosts central.example"));
-        }
+        let (check, addresses) = judge_name(&place, Err("unknown".to_owned()), "p.toml");
+        assert_eq!((check.status, addresses.len()), (Status::Error, 0));
+        assert!(check.advice.unwrap().contains("getent ahosts central.example"));
     }
 
     #[test]
@@ -199,14 +117,5 @@ mod tests {
             assert!(check.status == Status::Error && check.advice.as_deref().unwrap().contains(advice), "{check:?}");
             assert_eq!(judged(&[bad, good.clone()]).status, Status::Warning);
         }
-    }
-
-    #[tokio::test]
-    async fn a_port_without_a_listener_refuses() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        assert!(connect(&[address]).await[0].connected.is_ok());
-        drop(listener);
-        assert!(matches!(&connect(&[address]).await[0].connected, Err((ErrorKind::ConnectionRefused, _))));
     }
 }

@@ -1,7 +1,7 @@
 //! The probes that run on this machine, and which of them uses the spool.
 
-use super::configuration::{Known, argument};
-use super::report::{Check, Subject};
+use super::configuration::Known;
+use super::subject::Subject;
 use crate::process::{self, Process};
 use crate::spool::survey;
 use std::fs;
@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use zonepulse_doctor::{Check, argument};
 
 const SUBJECT: Subject = Subject::Process;
 const PROGRAM: &str = "zonepulse-probe";
@@ -223,7 +224,7 @@ fn config_in(words: &[String]) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     const LOCKS: &str = "\
 1: POSIX  ADVISORY  WRITE 700 fe:01:131075 0 EOF

@@ -1,12 +1,13 @@
 //! The port at which a central fetches batches, if it does.
 
 use super::configuration::Known;
-use super::network::PATIENCE;
 use super::process::Running;
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use crate::deliver;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use zonepulse_doctor::Check;
+use zonepulse_doctor::PATIENCE;
 
 const SUBJECT: Subject = Subject::Pull;
 
@@ -53,7 +54,7 @@ fn judge(listen: SocketAddr, connected: io::Result<()>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     #[test]
     fn the_port_must_be_reachable() {

@@ -3,9 +3,10 @@
 
 use super::central::Owner;
 use super::configuration::Known;
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use crate::settings::Kept;
 use crate::spool::survey::Survey;
+use zonepulse_doctor::Check;
 
 const SUBJECT: Subject = Subject::ServerId;
 /// How many of the newest batches are read.
@@ -64,7 +65,7 @@ pub(super) fn judge(id: u32, owner: Owner, traces: Traces, file: &str) -> Check 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
+    use zonepulse_doctor::Status;
 
     #[test]
     fn everything_belongs_to_one_server() {

@@ -1,9 +1,9 @@
 //! The spool: its directory, what waits there, what was refused, and the space on its disk.
 
 use super::capture::own_user;
-use super::configuration::{Known, argument, as_the_probe};
+use super::configuration::{Known, as_the_probe};
 use super::process::Running;
-use super::report::{Check, Subject};
+use super::subject::Subject;
 use crate::config::Spool;
 use crate::deliver;
 use crate::room::Room;
@@ -14,6 +14,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use zonepulse_doctor::{Check, argument};
 use zonepulse_wire::Utc;
 
 /// A batch leaves the spool within seconds; only a failed delivery, or a central that pulls, takes
@@ -262,8 +263,8 @@ fn text(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Status;
     use std::io;
+    use zonepulse_doctor::Status;
     use zonepulse_model::Evicted;
 
     const DIR: &str = "/var/lib/probe/spool";

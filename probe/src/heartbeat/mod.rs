@@ -15,6 +15,7 @@ mod kea;
 use crate::central;
 use crate::clock::now_ms;
 use crate::deliver;
+use crate::diagnosis::order::Order;
 use crate::settings::InForce;
 use crate::spool::Spool;
 use crate::status::{Status, count};
@@ -98,6 +99,7 @@ impl Reporter {
             components,
             capture: self.status.capture(),
             spool: SpoolState { batches: self.spool.len() as u64, size_bytes: self.spool.disk_bytes() },
+            diagnoses: true,
         }
     }
 
@@ -123,8 +125,13 @@ impl Reporter {
 }
 
 /// Sends heartbeats until dropped.
-pub async fn run(reporter: Arc<Reporter>, mut in_force: watch::Receiver<InForce>, told: mpsc::Sender<Told>) {
-    let mut sender = Sender { reporter, told, ways: Vec::new(), first: 0, known: None, clock: Clock::default() };
+pub async fn run(
+    reporter: Arc<Reporter>,
+    mut in_force: watch::Receiver<InForce>,
+    told: mpsc::Sender<Told>,
+    orders: mpsc::Sender<Order>,
+) {
+    let mut sender = Sender { reporter, told, orders, ways: Vec::new(), first: 0, known: None, clock: Clock::default() };
     let mut pulled_since: Option<Instant> = None;
     loop {
         let now = in_force.borrow_and_update().clone();
@@ -146,6 +153,8 @@ pub async fn run(reporter: Arc<Reporter>, mut in_force: watch::Receiver<InForce>
 struct Sender {
     reporter: Arc<Reporter>,
     told: mpsc::Sender<Told>,
+    /// Orders for diagnostics. One that does not fit comes again with the next answer.
+    orders: mpsc::Sender<Order>,
     ways: Vec<Way>,
     /// The way that last worked.
     first: usize,
@@ -193,6 +202,9 @@ impl Sender {
                 Ok((answer, round_trip)) => {
                     let status = &self.reporter.status;
                     self.clock.compare(heartbeat.sent_at_ms, answer.received_at_ms, round_trip, status);
+                    if let Some(run) = answer.diagnose {
+                        let _ = self.orders.try_send(Order { run, central: way.settings.clone() });
+                    }
                     // The agent handles one at a time; what does not fit comes again with the next
                     // answer.
                     let _ = self.told.try_send(Told { answer, taken: None });

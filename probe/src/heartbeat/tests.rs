@@ -26,7 +26,7 @@ async fn central(answer: ProbeSettings) -> (String, Heard) {
         }
         let received_at_ms = heartbeat.sent_at_ms + 5000;
         lock(&heard).push(heartbeat);
-        Ok(Json(HeartbeatAnswer { received_at_ms, settings_version: 4, settings: answer }))
+        Ok(Json(HeartbeatAnswer { received_at_ms, settings_version: 4, settings: answer, diagnose: None }))
     };
     let app = Router::new().route(PATH, post(respond)).with_state((heard.clone(), answer));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -61,7 +61,7 @@ async fn first_told(reporter: &Arc<Reporter>, in_force: InForce) -> Option<Told>
     let (tell, mut told) = mpsc::channel(4);
     let (_keep, in_force) = watch::channel(in_force);
     tokio::select! {
-        () = run(reporter.clone(), in_force, tell) => None,
+        () = run(reporter.clone(), in_force, tell, mpsc::channel(1).0) => None,
         told = told.recv() => told,
         () = tokio::time::sleep(Duration::from_secs(8)) => None,
     }

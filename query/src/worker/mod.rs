@@ -50,6 +50,7 @@ mod statement;
 mod threads;
 
 pub(crate) use pool::Statements;
+pub use pool::try_worker;
 pub use serve::run;
 
 use std::path::PathBuf;

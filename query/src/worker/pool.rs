@@ -174,35 +174,45 @@ impl Shared {
     }
 
     async fn start(&self) -> Result<Worker, Error> {
-        let failed = |error: io::Error| Error::Worker(format!("a worker for SQL could not be started: {error}"));
-        timeout(LONGEST_START, self.started()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)
+        start(&self.workers, &self.limits, self.threads).await
     }
+}
 
-    async fn started(&self) -> io::Result<Worker> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let process = match &self.workers {
-            SqlWorkers::Threads => {
-                std::thread::Builder::new().name("sql-worker".to_owned()).spawn(move || serve(theirs, false))?;
-                None
-            }
-            SqlWorkers::Processes { program, arguments } => {
-                let mut command = Command::new(program);
-                // A process group of its own: Ctrl-C is for the central, which ends its workers. One arena, because each
-                // takes address space, which is limited.
-                command.args(arguments).env_clear().env("MALLOC_ARENA_MAX", "1").current_dir("/");
-                command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
-                Some(command.process_group(0).kill_on_drop(true).spawn()?)
-            }
-        };
-        let (frames, to) = socket::split(ours)?;
-        let mut worker = Worker { frames, to, process };
-        let cpu_s = (self.limits.timeout_ms / 1000).saturating_add(2).saturating_mul(self.threads as u64);
-        let begin = Begin { memory_bytes: self.limits.memory_bytes, threads: self.threads, cpu_s };
-        worker.to.send(&[Frame::new(Kind::Begin, 0, begin.encode())]).await?;
-        match worker.frames.next().await?.kind {
-            Kind::Ready => Ok(worker),
-            _ => Err(io::Error::other("it does not speak as a worker does")),
+/// Starts a worker as an engine would, and ends it again: whether statements can be run at all.
+pub async fn try_worker(workers: &SqlWorkers, limits: &SqlLimits) -> Result<(), Error> {
+    start(workers, limits, 1).await.map(drop)
+}
+
+async fn start(workers: &SqlWorkers, limits: &SqlLimits, threads: usize) -> Result<Worker, Error> {
+    let failed = |error: io::Error| Error::Worker(format!("a worker for SQL could not be started: {error}"));
+    let started = timeout(LONGEST_START, started(workers, limits, threads)).await;
+    started.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)
+}
+
+async fn started(workers: &SqlWorkers, limits: &SqlLimits, threads: usize) -> io::Result<Worker> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let process = match workers {
+        SqlWorkers::Threads => {
+            std::thread::Builder::new().name("sql-worker".to_owned()).spawn(move || serve(theirs, false))?;
+            None
         }
+        SqlWorkers::Processes { program, arguments } => {
+            let mut command = Command::new(program);
+            // A process group of its own: Ctrl-C is for the central, which ends its workers. One arena, because each
+            // takes address space, which is limited.
+            command.args(arguments).env_clear().env("MALLOC_ARENA_MAX", "1").current_dir("/");
+            command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
+            Some(command.process_group(0).kill_on_drop(true).spawn()?)
+        }
+    };
+    let (frames, to) = socket::split(ours)?;
+    let mut worker = Worker { frames, to, process };
+    let cpu_s = (limits.timeout_ms / 1000).saturating_add(2).saturating_mul(threads as u64);
+    let begin = Begin { memory_bytes: limits.memory_bytes, threads, cpu_s };
+    worker.to.send(&[Frame::new(Kind::Begin, 0, begin.encode())]).await?;
+    match worker.frames.next().await?.kind {
+        Kind::Ready => Ok(worker),
+        _ => Err(io::Error::other("it does not speak as a worker does")),
     }
 }
 

@@ -42,6 +42,7 @@ pub use retirement::Plan;
 pub use row::Row;
 pub use usage::{Credit, LateAccess, UsageChange};
 pub use value::{Rdatas, Version};
+pub(crate) use zone::ZONES;
 pub use zone::{Source, Tsig, Zone, ZoneState};
 
 pub(crate) use load::load;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use zonepulse_dns::name::is_canonical;
 use zonepulse_model::{ServerId, ZoneId};
 
-pub(super) const ZONES: &[u8] = b"zone/";
+pub(crate) const ZONES: &[u8] = b"zone/";
 /// The largest number ever assigned to a zone.
 const LAST_ID: &[u8] = b"last_zone_id";
 /// Maximum number of zones.

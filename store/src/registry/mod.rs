@@ -31,9 +31,9 @@ use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
 use zonepulse_model::{ServerId, Settings, SettingsOverride};
 
-pub(crate) use server::{removed, server_ids, server_key};
+pub(crate) use server::{SEEN, SERVERS, removed, server_ids, server_key};
 
-const SETTINGS: &[u8] = b"settings";
+pub(crate) const SETTINGS: &[u8] = b"settings";
 
 /// Global settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zonepulse_model::{Communication, ServerId, Settings, SettingsOverride, host, url};
 
-pub(super) const SERVERS: &[u8] = b"server/";
+pub(crate) const SERVERS: &[u8] = b"server/";
 /// The last state heard of each server.
-const SEEN: &[u8] = b"seen/";
+pub(crate) const SEEN: &[u8] = b"seen/";
 /// The largest number ever assigned to a server.
 const LAST_ID: &[u8] = b"last_server_id";
 /// Maximum number of servers, including removed ones.
@@ -286,6 +286,14 @@ impl Registry<'_> {
         work.commit()?;
         self.refresh_expiry()?;
         Ok(after)
+    }
+
+    /// Logs something that was done with a server and changes nothing of it, in the audit log.
+    pub fn record(&self, id: ServerId, action: &str, about: &Value) -> Result<(), Error> {
+        let mut work = self.change();
+        let server = self.server(id)?.ok_or_else(|| Error::Missing("server", id.to_string()))?;
+        work.audit(action, &title(&server), &Value::Null, about)?;
+        work.commit()
     }
 
     /// Spends an enrolment token, which is removed in the same write as `change`: if two probes present the same

@@ -510,3 +510,19 @@ fn a_name_of_digits_only_that_is_there_stays() {
     });
     assert_eq!(changed.unwrap().name, "7");
 }
+
+#[test]
+fn what_was_done_with_a_server_is_logged_without_a_change() {
+    let (_dir, store) = store();
+    let actor = Actor { who: "admin".to_owned(), from: "127.0.0.1".to_owned(), now_ms: 5 };
+    let registry = store.registry().by(actor);
+    let server = registry.add_server("ns1", false, None, 0).unwrap();
+    let version = registry.global().unwrap().version;
+    registry.record(server.id, "server.diagnose", &json!({"run": 7})).unwrap();
+    assert_eq!((registry.server(server.id).unwrap(), registry.global().unwrap().version), (Some(server), version));
+    let (entries, _) = registry.audit(0, 1).unwrap();
+    let AuditEntry { action, what, before, after, .. } = &entries[0];
+    assert_eq!((action.as_str(), what.as_str()), ("server.diagnose", "server 1, \"ns1\""));
+    assert_eq!((before, after), (&Value::Null, &json!({"run": 7})));
+    assert!(registry.record(ServerId::new(9), "x", &Value::Null).is_err());
+}

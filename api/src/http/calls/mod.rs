@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod audit;
 pub mod batches;
 pub mod broker_trial;
+pub mod diagnostics;
 pub mod enrollments;
 pub mod health;
 pub mod heartbeat;

@@ -107,6 +107,9 @@ const TABLE: &[(&str, &str, &str, &[Who])] = &[
     ("POST", "/api/v2/pvservers", r#"{"server": "new"}"#, EDITORS),
     ("PATCH", "/api/v2/pvservers/{server_id}", r#"{"notes": "a"}"#, EDITORS),
     ("POST", "/api/v2/pvservers/{server_id}/token", "", EDITORS),
+    ("POST", "/api/v2/pvservers/runDiagnostics/{server_id}", "", EDITORS),
+    ("GET", "/api/v2/pvservers/diagnostics/{server_id}", "", EDITORS),
+    ("GET", "/api/v2/pvservers/downloaddebug/{server_id}", "", EDITORS),
     ("DELETE", "/api/v2/pvservers/{server_id}", "", EDITORS),
     ("PATCH", "/api/v2/settings", r#"{"dns_interval_s": 30}"#, ADMINISTRATORS),
     (
@@ -126,6 +129,7 @@ const TABLE: &[(&str, &str, &str, &[Who])] = &[
     ("DELETE", "/api/v2/users/{user}/tokens/{token_id}", "", ADMINISTRATORS),
     ("POST", "/api/v2/batches", "no batch", SERVERS),
     ("POST", "/api/v2/monitoring/heartbeat", HEARTBEAT, SERVERS),
+    ("POST", "/api/v2/monitoring/diagnostics", "", SERVERS),
     ("POST", "/api/v2/enrollments", r#"{"hostname": "a", "os": "b", "probe_version": "c"}"#, &[Enrollee]),
 ];
 

@@ -11,6 +11,8 @@ export const ACTIONS: Record<string, string> = {
   "server.enroll": "Probe enrolled",
   "server.remove": "Server removed",
   "server.purge": "Server's history deleted",
+  "server.diagnose": "Diagnostics requested",
+  "server.download_debug": "Diagnostics downloaded",
   "server.rebuild": "Server list rebuilt",
   "settings.change": "Settings changed",
   "user.create": "User added",

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { ApiError, get, list } from "../../api";
 import { type Query, useQuery } from "../../query";
 import { go, href } from "../../route";
-import { may } from "../../session";
+import { may, type Right } from "../../session";
 import { ago, moment, visible } from "../../text";
 import type { HeartbeatRow, ServerDetail } from "../../types";
 import {
@@ -24,6 +24,7 @@ import {
 import type { ViewProps } from "../index";
 import { NewToken, RemoveServer } from "../servers/dialogs";
 import { Health, HEARTBEATS, Heartbeats, Running } from "../servers/fleet";
+import { Diagnostics } from "./diagnostics";
 import { Monitoring } from "./monitoring";
 import { Rates } from "./rates";
 import { Services } from "./services";
@@ -37,11 +38,12 @@ export interface PartProps {
   detail: Query<ServerDetail>;
 }
 
-const PARTS: Record<string, { title: string; part: ComponentType<PartProps>; reads?: boolean }> = {
+const PARTS: Record<string, { title: string; part: ComponentType<PartProps>; needs?: Right }> = {
   services: { title: "Services", part: Services },
   monitoring: { title: "Monitoring", part: Monitoring },
   rps: { title: "RPS", part: Rates },
-  settings: { title: "Settings", part: Settings, reads: true },
+  settings: { title: "Settings", part: Settings, needs: "server_read" },
+  diagnostics: { title: "Diagnostics", part: Diagnostics, needs: "server_update" },
 };
 const FIRST = "services";
 
@@ -160,7 +162,7 @@ export default function View({ path, params }: ViewProps) {
         label="Parts of the server"
         current={current}
         tabs={Object.entries(PARTS)
-          .filter(([, { reads: needs }]) => !needs || reads)
+          .filter(([, { needs }]) => !needs || may(needs))
           .map(([id, { title: tab }]) => ({ id, title: tab, href: href(`servers/${server}/${id}`, shared) }))}
       />
       <Part key={server} server={server} name={name} params={params} beat={beat} detail={detail} />

@@ -188,6 +188,9 @@ pub struct HeartbeatBody {
     capture: CaptureBody,
     /// What is waiting to be sent.
     spool: SpoolBody,
+    /// Whether it runs diagnostics when the answer orders it; false if absent.
+    #[serde(default)]
+    diagnoses: bool,
 }
 
 impl From<HeartbeatBody> for wire::Heartbeat {
@@ -204,6 +207,7 @@ impl From<HeartbeatBody> for wire::Heartbeat {
             components: body.components.into(),
             capture: body.capture.into(),
             spool: body.spool.into(),
+            diagnoses: body.diagnoses,
         }
     }
 }
@@ -217,11 +221,14 @@ pub struct HeartbeatAnswerBody {
     settings_version: u64,
     /// The probe's settings.
     settings: ProbeSettingsBody,
+    /// Orders diagnostics: the number of the run, for `send_diagnostics`. Absent if there is no order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnose: Option<u64>,
 }
 
 impl From<wire::HeartbeatAnswer> for HeartbeatAnswerBody {
-    fn from(wire::HeartbeatAnswer { received_at_ms, settings_version, settings }: wire::HeartbeatAnswer) -> Self {
-        HeartbeatAnswerBody { received_at_ms, settings_version, settings: settings.into() }
+    fn from(wire::HeartbeatAnswer { received_at_ms, settings_version, settings, diagnose }: wire::HeartbeatAnswer) -> Self {
+        HeartbeatAnswerBody { received_at_ms, settings_version, settings: settings.into(), diagnose }
     }
 }
 
@@ -349,7 +356,7 @@ mod tests {
         assert_eq!(described(CaptureBody::schema()), members(&said["capture"]));
         assert_eq!(described(BlindnessBody::schema()), members(&json!({"reason": "no_message", "detail": ""})));
         assert_eq!(described(SpoolBody::schema()), members(&said["spool"]));
-        let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings() };
+        let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings(), diagnose: Some(3) };
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!(described(HeartbeatAnswerBody::schema()), members(&answer));
         assert_eq!(described(ProbeSettingsBody::schema()), members(&answer["settings"]));
@@ -398,7 +405,7 @@ mod tests {
     #[test]
     fn an_answer_is_written_as_probes_read_it() {
         for settings in [wire::ProbeSettings::default(), settings()] {
-            let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings };
+            let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings, diagnose: Some(3) };
             let written = serde_json::to_string(&HeartbeatAnswerBody::from(answer.clone())).unwrap();
             assert_eq!(written, serde_json::to_string(&answer).unwrap());
             assert_eq!(serde_json::from_str::<wire::HeartbeatAnswer>(&written).unwrap(), answer);

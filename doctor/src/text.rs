@@ -1,12 +1,15 @@
 //! The report as text for a person. What matters most comes last, where a terminal shows it.
 
-use super::report::{Check, Report, Status};
+use crate::{About, Check, Report, Status};
 use std::fmt::{self, Write};
 
 /// Length of a line, characters.
 const WIDTH: usize = 100;
 /// Where outcomes begin: after the status and the longest id.
 const INDENT: usize = 25;
+
+/// Longest id that has room in its column, characters.
+pub const LONGEST_ID: usize = 15;
 
 /// The report as text, which ends with a line that sums it up.
 pub fn text(report: &Report) -> String {
@@ -17,8 +20,9 @@ pub fn text(report: &Report) -> String {
 }
 
 fn write(out: &mut String, report: &Report) -> fmt::Result {
-    let server = report.server_id.map(|id| format!("server {id}, ")).unwrap_or_default();
-    writeln!(out, "zonepulse-probe {}, {server}{}\n", report.version, report.config.display())?;
+    let About { program, version, config, server_id } = &report.about;
+    let server = server_id.map(|id| format!("server {id}, ")).unwrap_or_default();
+    writeln!(out, "{program} {version}, {server}{}\n", config.display())?;
     for status in Status::ALL {
         let checks: Vec<&Check> = report.checks.iter().filter(|check| check.status == status).collect();
         match status {
@@ -39,8 +43,8 @@ fn write_skipped(out: &mut String, checks: &[&Check]) -> fmt::Result {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for check in checks {
         match reasons.iter_mut().find(|(reason, _)| *reason == check.found) {
-            Some((_, ids)) => ids.push(check.subject.id()),
-            None => reasons.push((&check.found, vec![check.subject.id()])),
+            Some((_, ids)) => ids.push(&check.id),
+            None => reasons.push((&check.found, vec![&*check.id])),
         }
     }
     reasons.iter().try_for_each(|(reason, ids)| match ids.as_slice() {
@@ -57,7 +61,7 @@ fn write_found(out: &mut String, status: Status, id: &str, found: &str) -> fmt::
 }
 
 fn write_check(out: &mut String, check: &Check) -> fmt::Result {
-    write_found(out, check.status, check.subject.id(), &check.found)?;
+    write_found(out, check.status, &check.id, &check.found)?;
     let Some(advice) = &check.advice else { return Ok(()) };
     for (at, line) in wrapped(advice, WIDTH - INDENT - 3).iter().enumerate() {
         let mark = if at == 0 { "-> " } else { "   " };
@@ -100,25 +104,24 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Subject;
+    use crate::report::tests::{Topic, report};
 
     #[test]
     fn what_matters_most_comes_last() {
         let checks = vec![
             Check::error(
-                Subject::DnsServer,
+                Topic::DnsServer,
                 "knotd listens on port 5353 (UDP, TCP) of 127.0.0.1, but capture.ports has 53",
                 "set capture.ports = [5353] in /etc/zonepulse-probe/probe.toml, and restart the probe: systemctl restart \
                  zonepulse-probe",
             ),
-            Check::warning(Subject::Clock, "this machine's clock is 4.0 s behind the central's", "is NTP running?"),
-            Check::ok(Subject::Name, "central.example is 192.0.2.1"),
-            Check::skipped(Subject::Broker, "batches go directly to the central"),
-            Check::skipped(Subject::Central, "the central cannot be reached"),
-            Check::skipped(Subject::Token, "the central cannot be reached"),
+            Check::warning(Topic::Clock, "this machine's clock is 4.0 s behind the central's", "is NTP running?"),
+            Check::ok(Topic::Name, "central.example is 192.0.2.1"),
+            Check::skipped(Topic::Broker, "batches go directly to the central"),
+            Check::skipped(Topic::Central, "the central cannot be reached"),
+            Check::skipped(Topic::Token, "the central cannot be reached"),
         ];
-        let mut report = Report::new("/etc/zonepulse-probe/probe.toml".into(), Some(7), checks);
-        report.version = "1.2.3";
+        let mut report = report(checks);
         report.checks.retain(|check| check.found != "not checked");
         let expected = "\
 zonepulse-probe 1.2.3, server 7, /etc/zonepulse-probe/probe.toml
@@ -147,11 +150,5 @@ error    dns_server      knotd listens on port 5353 (UDP, TCP) of 127.0.0.1, but
         assert_eq!(wrapped("a-very-long-word and", 5), ["a-very-long-word", "and"]);
         assert_eq!(wrapped("", 5), [""]);
         assert_eq!(wrapped("two\nlines", 20), ["two lines"]);
-    }
-
-    #[test]
-    fn every_id_has_room_in_its_column() {
-        assert!(Subject::ALL.iter().all(|subject| subject.id().len() <= 15));
-        assert!(Status::ALL.iter().all(|status| status.as_str().len() <= 8));
     }
 }

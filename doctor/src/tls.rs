@@ -1,7 +1,7 @@
 //! TLS handshakes, and what their failures mean.
 
-use super::network::PATIENCE;
-use super::validity::not_after_s;
+use crate::certificate::Facts;
+use crate::{PATIENCE, utc};
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection};
 use std::io::{self, Read, Write};
@@ -12,41 +12,46 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use zonepulse_net::Trust;
 use zonepulse_net::tls::Fingerprint;
-use zonepulse_wire::Utc;
 
 /// A completed handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Shaken {
+pub struct Shaken {
     /// Until when the certificates are valid, Unix seconds.
-    pub(super) until_s: Option<u64>,
+    pub until_s: Option<u64>,
     /// The fingerprint of the last certificate presented, which is the authority's or nearest to it.
-    pub(super) last: Option<String>,
+    pub last: Option<String>,
 }
 
 /// Why TLS does not work, for a peer and a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) found: String,
-    pub(super) advice: String,
+pub struct Fault {
+    /// What was found.
+    pub found: String,
+    /// What to do.
+    pub advice: String,
     /// Whether the peer seems not to speak TLS at all.
-    pub(super) is_plain: bool,
+    pub is_plain: bool,
 }
 
 /// Whom a handshake was with, in the words of the configuration.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer<'a> {
+pub struct Peer<'a> {
     /// `the central`
-    pub(super) who: &'a str,
-    pub(super) host: &'a str,
-    pub(super) ca_file: Option<&'a Path>,
+    pub who: &'a str,
+    /// Its name or address.
+    pub host: &'a str,
+    /// The file with the authorities that are trusted; none for those of this machine.
+    pub ca_file: Option<&'a Path>,
+    /// The setting that names it.
+    pub ca_setting: &'a str,
     /// The setting with its URL.
-    pub(super) setting: &'a str,
+    pub setting: &'a str,
     /// What the last certificate presented is, if that is known.
-    pub(super) last: Option<&'a str>,
+    pub last: Option<&'a str>,
 }
 
 /// Connects and shakes hands, within the time limit.
-pub(super) async fn shake(address: SocketAddr, host: &str, trust: &Trust) -> io::Result<Shaken> {
+pub async fn shake(address: SocketAddr, host: &str, trust: &Trust) -> io::Result<Shaken> {
     let config = trust.client_config().map_err(io::Error::other)?;
     let host = host.to_owned();
     let shaking = spawn_blocking(move || shake_hands(address, host, config));
@@ -65,7 +70,7 @@ fn shake_hands(address: SocketAddr, host: String, config: ClientConfig) -> io::R
     }
     let certificates = connection.peer_certificates().unwrap_or_default();
     let shaken = Shaken {
-        until_s: certificates.iter().filter_map(|certificate| not_after_s(certificate)).min(),
+        until_s: certificates.iter().filter_map(|certificate| Some(Facts::read(certificate)?.not_after_s)).min(),
         last: certificates.last().map(|certificate| Fingerprint::of(certificate).to_string()),
     };
     connection.send_close_notify();
@@ -82,7 +87,7 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Whether a peer answers HTTP without TLS.
-pub(super) async fn speaks_plain_http(address: SocketAddr, host: &str) -> bool {
+pub async fn speaks_plain_http(address: SocketAddr, host: &str) -> bool {
     let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     let asking = spawn_blocking(move || -> io::Result<bool> {
         let mut stream = connect(address)?;
@@ -95,12 +100,12 @@ pub(super) async fn speaks_plain_http(address: SocketAddr, host: &str) -> bool {
 }
 
 /// Whether a handshake failed because of the certificate.
-pub(super) fn is_untrusted(error: &io::Error) -> bool {
+pub fn is_untrusted(error: &io::Error) -> bool {
     zonepulse_net::tls::is_untrusted(error)
 }
 
 /// What a failed handshake means.
-pub(super) fn explain(error: &io::Error, peer: Peer<'_>) -> Fault {
+pub fn explain(error: &io::Error, peer: Peer<'_>) -> Fault {
     let Peer { who, host, setting, .. } = peer;
     let fault = |found: String, advice: String| Fault { found, advice, is_plain: false };
     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
@@ -134,18 +139,18 @@ pub(super) fn explain(error: &io::Error, peer: Peer<'_>) -> Fault {
 }
 
 fn explain_certificate(error: &CertificateError, peer: Peer<'_>) -> (String, String) {
-    let Peer { who, host, ca_file, setting, last } = peer;
+    let Peer { who, host, ca_file, ca_setting, setting, last } = peer;
     let renew = |found: String| (found, format!("install a new certificate at {who}, and reload it there"));
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
-            renew(format!("the certificate of {who} expired at {}", Utc(not_after.as_secs())))
+            renew(format!("the certificate of {who} expired at {}", utc(not_after.as_secs())))
         }
         CertificateError::Expired => renew(format!("the certificate of {who} has expired")),
         CertificateError::NotValidYetContext { time, not_before } => (
             format!(
                 "the certificate of {who} is valid only from {} on, and this machine's clock says {}",
-                Utc(not_before.as_secs()),
-                Utc(time.as_secs())
+                utc(not_before.as_secs()),
+                utc(time.as_secs())
             ),
             "correct this machine's clock, or install another certificate: timedatectl set-ntp true".to_owned(),
         ),
@@ -171,12 +176,12 @@ fn explain_certificate(error: &CertificateError, peer: Peer<'_>) -> (String, Str
                 .unwrap_or_default();
             match ca_file {
                 Some(file) => (
-                    format!("the certificate of {who} was not issued by an authority in tls.ca_file, {}{last}", file.display()),
+                    format!("the certificate of {who} was not issued by an authority in {ca_setting}, {}{last}", file.display()),
                     format!("put the certificate of the authority that issued it into {}", file.display()),
                 ),
                 None => (
                     format!("the certificate of {who} was issued by an authority that this machine does not trust{last}"),
-                    "set tls.ca_file to a file with that authority's certificate (PEM)".to_owned(),
+                    format!("set {ca_setting} to a file with that authority's certificate (PEM)"),
                 ),
             }
         }
@@ -201,6 +206,7 @@ mod tests {
             who: "the central",
             host: "central.example",
             ca_file: ca_file.map(Path::new),
+            ca_setting: "tls.ca_file",
             setting: "deliver.http.url",
             last: None,
         }
