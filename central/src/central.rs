@@ -6,7 +6,10 @@ use crate::credentials::Credentials;
 use crate::fleet::Fleet;
 use crate::fleet::refusals::Refusals;
 use crate::fleet::watch::Watch;
+use crate::images::{self, Images};
 use crate::pending::Pending;
+use crate::push;
+use crate::push::jobs::Jobs;
 use crate::retirements::Retirements;
 use crate::retirements::alerts::Alert;
 use crate::sessions::{self, Sessions};
@@ -33,6 +36,10 @@ pub struct Options {
     pub protection: Vec<Rule>,
     /// How long sessions last.
     pub sessions: sessions::Options,
+    /// Where programs of the probe are.
+    pub images: images::Options,
+    /// Where jobs of installing them keep their files.
+    pub push: push::Options,
 }
 
 /// A central without an endpoint. Cheap to clone; clones share state.
@@ -56,12 +63,14 @@ struct Parts {
     zones: Arc<Zones>,
     verdicts: Arc<Verdicts>,
     retirements: Arc<Retirements>,
+    images: Images,
+    jobs: Jobs,
 }
 
 impl Central {
     /// Builds a central over an open store. Takes as long as hashing a password.
     pub fn new(store: Store, engine: Engine, ingest: Ingest, options: Options) -> Result<Self, Error> {
-        let Options { max_pending_bytes, addresses, zones, protection, sessions } = options;
+        let Options { max_pending_bytes, addresses, zones, protection, sessions, images, push } = options;
         let zones = Arc::new(Zones::open(store.clone(), zones)?);
         let of_names = Arc::downgrade(&zones);
         store.keep_names_in_use(Box::new(move |name, rtype| {
@@ -92,6 +101,8 @@ impl Central {
             zones,
             verdicts,
             retirements,
+            images: Images::new(images),
+            jobs: Jobs::open(push)?,
         };
         Ok(Central { parts: Arc::new(parts) })
     }
@@ -164,6 +175,16 @@ impl Central {
     /// Plans for deleting records.
     pub fn retirements(&self) -> &Arc<Retirements> {
         &self.parts.retirements
+    }
+
+    /// Programs of the probe.
+    pub fn images(&self) -> &Images {
+        &self.parts.images
+    }
+
+    /// Jobs that install and update probes over SSH.
+    pub fn jobs(&self) -> &Jobs {
+        &self.parts.jobs
     }
 
     /// Records of plans that were asked for after they were marked.

@@ -26,6 +26,9 @@ pub enum Error {
     /// The object of the request does not exist.
     #[error("{0}")]
     Missing(String),
+    /// It conflicts with what is there: change that first.
+    #[error("{0}")]
+    Conflict(String),
     /// The caller is not allowed: an administrator can do it or grant the right.
     #[error("{0}")]
     NotAllowed(String),

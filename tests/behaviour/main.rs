@@ -37,6 +37,8 @@ mod live;
 mod measures;
 mod names;
 mod numbers;
+mod nodes;
+mod nodes_pushed;
 mod observed;
 mod overload;
 mod page;
@@ -87,6 +89,8 @@ fn all() -> Vec<Trial> {
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),
+        nodes_pushed::trials(),
+        nodes::trials(),
         blind::trials(),
         live::trials(),
         page::trials(),

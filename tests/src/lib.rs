@@ -19,6 +19,7 @@ pub mod knot;
 pub mod meter;
 pub mod needs;
 pub mod network;
+pub mod node;
 pub mod ports;
 pub mod primary;
 pub mod probe;

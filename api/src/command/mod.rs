@@ -5,8 +5,10 @@
 
 mod check;
 mod export;
+mod image;
 mod plan;
 mod probe_file;
+mod push;
 mod rebuild;
 mod renamed;
 mod serve;

@@ -8,6 +8,7 @@
 //! probe is not *trusted* with the broker's password or the token for pulling until an administrator says so.
 
 pub mod broker_trial;
+pub mod bundle;
 pub mod change;
 pub mod probe_file;
 pub mod secret;

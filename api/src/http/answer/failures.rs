@@ -11,6 +11,7 @@ impl From<Error> for Problem {
         match error {
             Error::BadValue { name, reason } => Problem::parameter(name, reason),
             Error::Missing(detail) => Problem::new(Case::NotFound, detail),
+            Error::Conflict(detail) => Problem::new(Case::Conflict, detail),
             Error::NotAllowed(detail) => Problem::new(Case::NotAllowed, detail),
             Error::Credentials(refusal) => refusal.into(),
             Error::Busy { what, wait } => Problem::new(Case::Busy, what).retry_after_s(wait.as_secs()),
