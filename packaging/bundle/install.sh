@@ -385,7 +385,7 @@ else
     set -- "$@" --ca-file "$etc/ca.pem"
   fi
   "$new" "$@" > "$state/enrolled" || fail 'the machine could not be enrolled: nothing else was changed'
-  head -n 1 "$state/enrolled"
+  sed -n '1s/ Written:$//p' "$state/enrolled"
   # Used up.
   rm -f "$here/token" "$state/enrolled"
 fi

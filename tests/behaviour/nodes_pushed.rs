@@ -119,10 +119,12 @@ struct FewFiles {
 }
 
 impl FewFiles {
-    fn mount() -> Self {
+    fn mount(user: &NodeUser) -> Self {
         let folder = open_folder();
+        let id = succeed(Command::new("id").args(["-u", &user.name]), Duration::from_secs(10));
+        let options = format!("size=300m,nr_inodes=6,mode=755,uid={}", id.trim());
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=300m,nr_inodes=6,mode=777", "zonepulse-test"]).arg(folder.path());
+        mount.args(["-t", "tmpfs", "-o", &options, "zonepulse-test"]).arg(folder.path());
         succeed(&mut mount, Duration::from_secs(10));
         FewFiles { folder }
     }
@@ -137,9 +139,9 @@ impl Drop for FewFiles {
 fn three_nodes((): ()) {
     let (central, sshd) = (Central::start(&["ns1", "ns2", "ns3"]), Sshd::start());
     let (home, users) = (home(&[&sshd]), [NodeUser::new(), NodeUser::new(), NodeUser::new()]);
-    let full = FewFiles::mount();
-    // The second one's home is the full disk.
+    // The second one installs on a full disk.
     let second = &users[1];
+    let full = FewFiles::mount(second);
     let data = format!("{}/.local/share", second.home.display());
     succeed(
         Command::new("su").args([

@@ -38,7 +38,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// All steps, until one fails; `None` then.
     async fn all(&mut self, source: &impl Source) -> Option<()> {
-        let (order, id) = (self.order, self.order.server_id);
+        let order = self.order;
         self.begin(StepName::Connect);
         let connected = connect(order).await;
         let ssh = self.end(StepName::Connect, connected)?;

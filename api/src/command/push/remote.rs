@@ -17,7 +17,7 @@ pub(super) struct Remote<'a> {
 
 #[derive(Deserialize)]
 struct Pulse {
-    last_heartbeat: Option<Timestamp>,
+    last_heartbeat: Option<String>,
     uptime_s: Option<u64>,
     probe_version: Option<String>,
 }
@@ -65,7 +65,7 @@ impl Source for Remote<'_> {
         let parameters = [("server_id", server_id.to_string())];
         let rows: Vec<Pulse> = self.read("/api/v2/monitoring/heartbeat", &parameters).await?;
         Ok(rows.into_iter().next().and_then(|pulse| {
-            let received_ms = u64::try_from(pulse.last_heartbeat?.as_millisecond()).ok()?;
+            let received_ms = u64::try_from(pulse.last_heartbeat?.parse::<Timestamp>().ok()?.as_millisecond()).ok()?;
             Some(Heard { received_ms, uptime_s: pulse.uptime_s?, version: pulse.probe_version? })
         }))
     }
