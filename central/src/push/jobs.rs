@@ -4,14 +4,10 @@
 //! restart, a job that was not finished is shown as interrupted. The history is one small file, written when a job is
 //! ordered, begins or ends.
 
-use super::{Fetched, Heard, Job, JobState, Kind, Options, Order, Progress, Source};
-use crate::rights::Caller;
-use crate::servers;
-use crate::servers::bundle::{self, Wanted};
+use super::{Job, JobState, Options, Order, Progress, Source};
+use crate::Error;
 use crate::time::now_ms;
-use crate::{Central, Error};
 use parking_lot::Mutex;
-use serde_json::json;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -20,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use zonepulse_model::ServerId;
 
 /// Maximum number of jobs that run at a time; others wait.
 const PARALLEL: usize = 4;
@@ -83,60 +78,24 @@ impl Jobs {
         jobs.iter().find(|job| job.id == id).cloned().ok_or_else(|| Error::Missing(format!("there is no job {id} (any more)")))
     }
 
-    /// Starts a job. The order's places for files are those of the central. Blocks briefly; called within a runtime.
-    pub fn start(&self, central: &Central, caller: &Caller, order: Order, asked_at: Option<String>) -> Result<Job, Error> {
+    /// Starts a job for this user. The order's places for files are those of the central. `note` tells the audit log before
+    /// anything is done. Blocks briefly; called within a runtime.
+    pub fn start(
+        &self,
+        order: Order,
+        by: &str,
+        source: impl Source + Send + 'static,
+        note: impl FnOnce(&Job) -> Result<(), Error>,
+    ) -> Result<Job, Error> {
         let directory = self.parts.options.directory.clone();
         let directory = directory.ok_or_else(|| Error::Missing("this central has no directory for jobs".to_owned()))?;
-        let id = order.server_id;
-        let server = servers::find(central, id)?.server;
-        if server.is_removed() {
-            return Err(Error::Missing(format!("server {id} was removed")));
-        }
         let order = Order { known_hosts: vec![directory.join(KNOWN_HOSTS)], work: directory, ..order };
-        let now_ms = now_ms();
-        let actor = caller.actor(now_ms);
-        let mut job = Job {
-            id: 0,
-            server_id: id,
-            kind: order.kind,
-            node: order.node.target.to_string(),
-            jump: order.jump.as_ref().map(|jump| jump.target.to_string()),
-            by: actor.who.clone(),
-            created_ms: now_ms,
-            started_ms: None,
-            ended_ms: None,
-            state: JobState::Waiting,
-            progress: Progress::default(),
-        };
-        {
-            let mut jobs = self.parts.jobs.lock();
-            let open = || jobs.iter().filter(|job| !job.state.is_ended());
-            if let Some(other) = open().find(|other| other.server_id == id) {
-                return Err(Error::Conflict(format!("job {} is at work on server {id}: wait for its end", other.id)));
-            }
-            if open().count() >= MAX_OPEN {
-                return Err(Error::Busy { what: "64 jobs are waiting or running", wait: Duration::from_secs(30) });
-            }
-            job.id = jobs.back().map_or(0, |last| last.id) + 1;
-            jobs.push_back(job.clone());
-            if jobs.len() > KEPT
-                && let Some(oldest) = jobs.iter().position(|job| job.state.is_ended())
-            {
-                jobs.remove(oldest);
-            }
-        }
-        let action = match order.kind {
-            Kind::Install => "server.install",
-            Kind::Update => "server.update",
-        };
-        let told = json!({"job": job.id, "node": job.node, "jump": job.jump});
-        let noted = central.store().registry().by(actor).note_server(action, ServerId::new(id), &told);
-        if let Err(error) = noted {
+        let job = self.add(&order, by)?;
+        if let Err(error) = note(&job) {
             self.change(job.id, |job| job.state = JobState::Interrupted);
-            return Err(error.into());
+            return Err(error);
         }
         self.parts.keep();
-        let source = OfCentral { central: central.clone(), caller: caller.clone(), asked_at };
         let (jobs, id) = (self.clone(), job.id);
         let mut running = self.parts.running.lock();
         while running.try_join_next().is_some() {}
@@ -144,7 +103,40 @@ impl Jobs {
         Ok(job)
     }
 
-    async fn work(&self, id: u64, order: &Order, source: &OfCentral) {
+    /// Adds a job to the list, if there is room for it.
+    fn add(&self, order: &Order, by: &str) -> Result<Job, Error> {
+        let mut jobs = self.parts.jobs.lock();
+        let open = || jobs.iter().filter(|job| !job.state.is_ended());
+        if let Some(other) = open().find(|other| other.server_id == order.server_id) {
+            let detail = format!("job {} is at work on server {}: wait for its end", other.id, order.server_id);
+            return Err(Error::Conflict(detail));
+        }
+        if open().count() >= MAX_OPEN {
+            return Err(Error::Busy { what: "64 jobs are waiting or running", wait: Duration::from_secs(30) });
+        }
+        let job = Job {
+            id: jobs.back().map_or(0, |last| last.id) + 1,
+            server_id: order.server_id,
+            kind: order.kind,
+            node: order.node.target.to_string(),
+            jump: order.jump.as_ref().map(|jump| jump.target.to_string()),
+            by: by.to_owned(),
+            created_ms: now_ms(),
+            started_ms: None,
+            ended_ms: None,
+            state: JobState::Waiting,
+            progress: Progress::default(),
+        };
+        jobs.push_back(job.clone());
+        if jobs.len() > KEPT
+            && let Some(oldest) = jobs.iter().position(|job| job.state.is_ended())
+        {
+            jobs.remove(oldest);
+        }
+        Ok(job)
+    }
+
+    async fn work(&self, id: u64, order: &Order, source: &(impl Source + Send)) {
         let Ok(_place) = self.parts.places.acquire().await else { return };
         self.change(id, |job| {
             job.state = JobState::Running;
@@ -223,50 +215,10 @@ fn remove_left_over(directory: &Path) {
     }
 }
 
-/// Bundles and heartbeats of this central.
-struct OfCentral {
-    central: Central,
-    caller: Caller,
-    asked_at: Option<String>,
-}
-
-impl Source for OfCentral {
-    async fn bundle(&self, server_id: u32, architecture: &str, enrolls: bool, to: &Path) -> Result<Fetched, String> {
-        let wanted = Wanted { architecture: Some(architecture.to_owned()), enrolls_for: enrolls.then_some(bundle::AT_ONCE) };
-        let (central, caller, asked_at, to) = (self.central.clone(), self.caller.clone(), self.asked_at.clone(), to.to_owned());
-        let writing = move || {
-            let bundle = bundle::make(&central, &caller, server_id, &wanted, asked_at.as_deref())?;
-            let failed = |source| Error::File { path: to.clone(), source };
-            let mut out = BufWriter::new(File::create(&to).map_err(failed)?);
-            bundle.write(&mut out).and_then(|()| out.flush()).map_err(failed)?;
-            Ok::<_, Error>(Fetched { size_bytes: bundle.size_bytes() })
-        };
-        let written = tokio::task::spawn_blocking(writing).await.map_err(|error| error.to_string())?;
-        written.map_err(|error| match &error {
-            Error::File { source, .. } => format!("{error}: {source}"),
-            error => error.to_string(),
-        })
-    }
-
-    async fn heard(&self, server_id: u32) -> Result<Option<Heard>, String> {
-        let last = self.central.fleet().pulse(server_id, now_ms()).last;
-        Ok(last.map(|last| Heard {
-            received_ms: last.received_ms,
-            uptime_s: last.heartbeat.uptime_s,
-            version: last.heartbeat.probe_version,
-        }))
-    }
-
-    async fn url(&self, server_id: u32) -> Option<String> {
-        let settings = self.central.store().registry().effective_settings(ServerId::new(server_id)).ok()?;
-        Some(self.central.addresses().url(&settings, self.asked_at.as_deref()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push::{State, StepName};
+    use crate::push::{Kind, State, StepName};
 
     fn job(id: u64, state: JobState) -> Job {
         Job {

@@ -11,6 +11,7 @@ pub mod broker_trial;
 pub mod bundle;
 pub mod change;
 pub mod probe_file;
+pub mod push;
 pub mod secret;
 pub mod settings;
 

@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zonepulse_central::push::{self, DEFAULT_WAIT, Identity, Job, JobState, Kind, Login, Order, Progress, State as StepState};
 use zonepulse_central::rights::Caller;
+use zonepulse_central::servers;
 use zonepulse_central::time::text;
 use zonepulse_private::Secret;
 
@@ -325,7 +326,7 @@ async fn start(
     let id = parameters::id("server_id", path)?;
     let order = PushOrder::read(&mut Members::read(&headers, body, PushOrder::MEMBERS).await?)?.into_order(id, kind)?;
     let asked_at = super::servers::asked_at(&headers);
-    let job = blocking(move || app.central().jobs().start(app.central(), &caller, order, asked_at)).await?;
+    let job = blocking(move || servers::push::start(app.central(), &caller, order, asked_at)).await?;
     let location = format!("/api/v2/pvservers/jobs/{}", job.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(JobBody::from(job))).into_response())
 }
