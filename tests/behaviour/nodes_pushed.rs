@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         test_with("an_update_that_is_not_heard_of_is_rolled_back_by_itself", sshd, rolled_back),
         test_with("of_three_nodes_one_fails_halfway_and_the_others_are_installed", sshd, three_nodes),
         test_with("the_central_installs_through_a_jump_host_and_shows_live_steps", sshd, by_central),
+        test_with("root_installs_a_probe_that_runs_as_another_user_and_may_capture_and_updates_it_over_ssh", sshd, as_root),
         test_with("a_wrong_host_key_and_a_wrong_password_are_refused", sshd, refused),
         test_with("a_job_that_the_end_of_the_central_interrupts_is_named_so", sshd, interrupted),
     ]
@@ -219,6 +220,43 @@ fn by_central((): ()) {
     }
     let kept: Vec<_> = central.data().join("push").read_dir().unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert!(kept.iter().all(|name| !name.to_string_lossy().starts_with("ssh-")), "{kept:?}");
+}
+
+fn as_root((): ()) {
+    let (central, sshd, user) = (Central::start(&["ns1"]), Sshd::start(), NodeUser::new());
+    let (home, folder) = (home(&[&sshd]), open_folder());
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    succeed(&mut server_command(&central, &["setup", "ns1", "--output", &at("setup-1.tar")]), WITHIN);
+    succeed(Command::new("tar").args(["-xf", "setup-1.tar"]).current_dir(folder.path()), WITHIN);
+    let prefix = at("node");
+    let more = ["--prefix", prefix.as_str(), "--service", "plain", "--user", user.name.as_str()];
+    let installed = succeed(Command::new("sh").arg(at("setup-1/install.sh")).args(more), WITHIN);
+    assert!(installed.ends_with("PVOK\n"), "{installed}");
+    expect_heard(&central, 1, "0.1.0");
+    let running = || run(Command::new("pgrep").args(["-u", &user.name, "-f", "zonepulse-probe run"]), WITHIN);
+    assert_eq!(running().code, Some(0), "it runs as the user that was named");
+    let captures = || {
+        let rows = central.api().rows("heartbeat", &[("server_id", "1")]);
+        (rows[0]["capture"]["state"] == "running").then_some(())
+    };
+    // Without setcap, install.sh has said that it cannot.
+    if !installed.contains("setcap is missing") {
+        eventually("the probe captures", WITHIN, captures);
+    }
+
+    assert_eq!(upload(&central, folder.path(), &image("0.2.0")).code, Some(0));
+    let (target, identity) = (sshd.target("root"), sshd.identity().to_string_lossy().into_owned());
+    let arguments = ["update", "ns1", "--ssh", &target, "--identity", &identity, "--prefix", &prefix];
+    let updated = operate(&central, home.path(), &arguments);
+    assert_eq!(updated.code, Some(0), "{}{}", updated.out, updated.err);
+    expect_heard(&central, 1, "0.2.0");
+    assert_eq!(running().code, Some(0), "it still runs as that user");
+    if !installed.contains("setcap is missing") {
+        eventually("the new version captures", WITHIN, captures);
+    }
+    let removed = succeed(Command::new("sh").arg(format!("{prefix}/lib/install.sh")).arg("--purge"), WITHIN);
+    assert!(removed.ends_with("PVOK\n") && !Path::new(&prefix).exists(), "{removed}");
+    assert_eq!(running().code, Some(1));
 }
 
 fn refused((): ()) {

@@ -308,7 +308,7 @@ mod tests {
         let image = upload(&images, &probe(62, "0.2.0"), None).unwrap();
         assert_eq!((image.name.as_str(), image.is_static), ("zonepulse-probe-0.2.0-linux-x86_64", true));
         assert_eq!(image.sha256.len(), 64);
-        assert_eq!(images.list().unwrap(), [image.clone()]);
+        assert_eq!(images.list().unwrap(), std::slice::from_ref(&image));
         images.remove(&image.name).unwrap();
         assert_eq!(images.list().unwrap(), []);
         assert!(matches!(images.remove(&image.name), Err(Error::Missing(_))));
