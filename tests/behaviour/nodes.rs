@@ -136,7 +136,7 @@ fn by_hand((): ()) {
     let folder = open_folder();
     assert_eq!(upload(&central, folder.path(), &image("0.2.0")).code, Some(0));
     download(&central, &user, &["--no-enroll"]);
-    let shell = if run(&mut Command::new("busybox").arg("true").env("PATH", "/bin:/usr/bin"), WITHIN).code == Some(0) {
+    let shell = if run(Command::new("busybox").arg("true").env("PATH", "/bin:/usr/bin"), WITHIN).code == Some(0) {
         "busybox sh"
     } else {
         "sh"
