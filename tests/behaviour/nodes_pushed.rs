@@ -160,8 +160,7 @@ fn three_nodes((): ()) {
     let output = operate(&central, home.path(), &arguments);
     let said = &output.out;
     assert!(output.code == Some(1) && output.err.contains("1 of 3 failed"), "{said}{}", output.err);
-    let ended =
-        |n: u32| said.lines().filter(|line| line.starts_with(&format!("ns{n}"))).next_back().unwrap_or_default().to_owned();
+    let ended = |n: u32| said.lines().rfind(|line| line.starts_with(&format!("ns{n}"))).unwrap_or_default().to_owned();
     assert!(ended(1).ends_with("PVOK") && ended(2).ends_with("failed") && ended(3).ends_with("PVOK"), "{said}");
     assert!(said.lines().any(|line| line.starts_with("ns2") && line.contains("install    failed")), "{said}");
     assert!(said.contains("No space left"), "{said}");
