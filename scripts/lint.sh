@@ -11,6 +11,8 @@ cargo clippy --release --locked --workspace --all-targets -- -D warnings
 # A separate workspace: nothing else would notice if it stopped compiling.
 cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 scripts/dependency-rules.sh
+need 'to check what runs on nodes' shellcheck
+shellcheck packaging/bundle/install.sh
 need 'to look for import cycles' python3
 scripts/import-cycles.py
 scripts/check-links.py sources > /dev/null

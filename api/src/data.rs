@@ -3,12 +3,18 @@
 use crate::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zonepulse_central::accounts;
+use zonepulse_central::{accounts, images};
 use zonepulse_private::Entry;
 use zonepulse_store::Store;
 
 /// Name of the store inside the data directory.
 pub const STORE: &str = "store";
+/// Name of the directory for uploaded images.
+pub const IMAGES: &str = "images";
+/// Name of the directory for what jobs of installing probes keep.
+pub const PUSH: &str = "push";
+/// The probe's program, as a build puts it next to that of the central.
+const PROBE: &str = "zonepulse-probe";
 /// How long to wait for a store that is in use.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -27,10 +33,17 @@ pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Er
     }
 }
 
+/// Where images are, with those of this data directory.
+pub fn images(data: &Path, packaged: &Path) -> images::Options {
+    let built = std::env::current_exe().ok().map(|program| program.with_file_name(PROBE));
+    images::Options { uploaded: Some(data.join(IMAGES)), packaged: Some(packaged.to_owned()), built }
+}
+
 /// Creates a data directory, or restricts an existing one to its owner, and the store in it.
 pub fn restrict(data: &Path) -> Result<(), Error> {
     let own = |is_own| if is_own { Entry::Own } else { Entry::Foreign };
-    zonepulse_private::directory(data, |name| own(name == STORE || name.starts_with(accounts::CREDENTIALS_FILE)))?;
+    let is_own = |name: &str| [STORE, IMAGES, PUSH].contains(&name) || name.starts_with(accounts::CREDENTIALS_FILE);
+    zonepulse_private::directory(data, |name| own(is_own(name)))?;
     let store = data.join(STORE);
     if store.exists() {
         // The store may be a link to another disk, where the data directory's mode does not protect it.

@@ -18,7 +18,7 @@ use zonepulse_central::accounts::{self, Administrator};
 use zonepulse_central::probes::pulling::Pulling;
 use zonepulse_central::retirements::webhook::{Alerter, Webhook};
 use zonepulse_central::zones::{self, Refresher, notify};
-use zonepulse_central::{Central, Options, readiness, sessions};
+use zonepulse_central::{Central, Options, push, readiness, sessions};
 use zonepulse_ingest::pull::{self, Puller};
 use zonepulse_ingest::{Ingest, amqp};
 use zonepulse_net::tls::Acceptor;
@@ -143,6 +143,8 @@ pub async fn serve(
         zones: zones::Options { directory: settings.zones.directory.clone() },
         protection: settings.zones.protected.iter().map(|protected| protected.rule.clone()).collect(),
         sessions: sessions::Options { idle_ms: settings.limits.session_s * 1000, ..sessions::Options::default() },
+        images: crate::data::images(&settings.data, &settings.images.directory),
+        push: push::Options { directory: Some(settings.data.join(crate::data::PUSH)) },
     };
     let central = Central::new(store.clone(), engine, ingest.clone(), options)?;
     let upkeep = Upkeep::start(store.clone())?;
@@ -191,6 +193,7 @@ pub async fn serve(
         if let Some(notified) = notified {
             notified.await?;
         }
+        central.jobs().end().await;
         // Dropping the last reference to the committer waits for its thread.
         let closing = move || {
             if let Err(error) = central.fleet().write_all() {

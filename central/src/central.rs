@@ -2,12 +2,16 @@
 
 use crate::Error;
 use crate::addresses::Addresses;
+use crate::backups::{self, Backups};
 use crate::credentials::Credentials;
 use crate::diagnostics::runs::Diagnostics;
 use crate::fleet::Fleet;
 use crate::fleet::refusals::Refusals;
 use crate::fleet::watch::Watch;
+use crate::images::{self, Images};
 use crate::pending::Pending;
+use crate::push;
+use crate::push::jobs::Jobs;
 use crate::retirements::Retirements;
 use crate::retirements::alerts::Alert;
 use crate::sessions::{self, Sessions};
@@ -34,6 +38,12 @@ pub struct Options {
     pub protection: Vec<Rule>,
     /// How long sessions last.
     pub sessions: sessions::Options,
+    /// Where programs of the probe are.
+    pub images: images::Options,
+    /// Where jobs of installing them keep their files.
+    pub push: push::Options,
+    /// Where and how the store is saved; not at all without it.
+    pub backups: Option<backups::Options>,
 }
 
 /// A central without an endpoint. Cheap to clone; clones share state.
@@ -58,12 +68,16 @@ struct Parts {
     verdicts: Arc<Verdicts>,
     retirements: Arc<Retirements>,
     diagnostics: Diagnostics,
+    images: Images,
+    jobs: Jobs,
+    backups: Arc<Backups>,
 }
 
 impl Central {
     /// Builds a central over an open store. Takes as long as hashing a password.
     pub fn new(store: Store, engine: Engine, ingest: Ingest, options: Options) -> Result<Self, Error> {
-        let Options { max_pending_bytes, addresses, zones, protection, sessions } = options;
+        let Options { max_pending_bytes, addresses, zones, protection, sessions, images, push, backups } = options;
+        let backups = Arc::new(Backups::new(store.clone(), backups));
         let zones = Arc::new(Zones::open(store.clone(), zones)?);
         let of_names = Arc::downgrade(&zones);
         store.keep_names_in_use(Box::new(move |name, rtype| {
@@ -95,6 +109,9 @@ impl Central {
             verdicts,
             retirements,
             diagnostics: Diagnostics::default(),
+            images: Images::new(images),
+            jobs: Jobs::open(push)?,
+            backups,
         };
         Ok(Central { parts: Arc::new(parts) })
     }
@@ -172,6 +189,21 @@ impl Central {
     /// Diagnostics of the servers.
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.parts.diagnostics
+    }
+
+    /// Programs of the probe.
+    pub fn images(&self) -> &Images {
+        &self.parts.images
+    }
+
+    /// Jobs that install and update probes over SSH.
+    pub fn jobs(&self) -> &Jobs {
+        &self.parts.jobs
+    }
+
+    /// Backups of the store.
+    pub fn backups(&self) -> &Arc<Backups> {
+        &self.parts.backups
     }
 
     /// Records of plans that were asked for after they were marked.

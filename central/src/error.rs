@@ -60,6 +60,9 @@ pub enum Error {
     /// A certificate authority's certificate cannot be used: replace it.
     #[error(transparent)]
     Net(#[from] zonepulse_net::Error),
+    /// A backup was not made or read.
+    #[error(transparent)]
+    Backup(#[from] zonepulse_backup::Error),
     /// The store refused the operation or failed.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),

@@ -6,7 +6,8 @@
 //! status codes or routes.
 //!
 //! * [`credentials`], [`sessions`], [`rights`], [`accounts`]: who asks, what they may do, and users;
-//! * [`servers`]: managed servers, their secrets and settings; [`addresses`]: where their probes find the central;
+//! * [`servers`]: managed servers, their secrets, settings and setup bundles; [`images`]: programs of the probe in bundles;
+//!   [`push`]: installing them over SSH; [`addresses`]: where their probes find the central;
 //! * [`probes`]: what probes ask for: enrolment, batches, heartbeats, and pulling from those that wait to be asked;
 //! * [`diagnostics`]: what keeps a server's probe from counting, from the probe itself;
 //! * [`fleet`]: what was heard of servers, what was refused of them, and how well each is;
@@ -22,11 +23,13 @@ pub mod credentials;
 pub mod diagnostics;
 mod error;
 pub mod fleet;
+pub mod images;
 #[cfg(test)]
 mod logged;
 pub mod metrics;
 pub mod pending;
 pub mod probes;
+pub mod push;
 pub mod readiness;
 pub mod retirements;
 pub mod rights;

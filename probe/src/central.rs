@@ -62,7 +62,8 @@ pub(crate) fn client_with(config: ClientConfig) -> ClientBuilder {
 }
 
 fn ours(builder: ClientBuilder) -> ClientBuilder {
-    builder.user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION"))).connect_timeout(CONNECT_TIMEOUT)
+    // A central finds the version in the program by this text (`images` there).
+    builder.user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION"), " (linux)")).connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// Builds a client.

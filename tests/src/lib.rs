@@ -20,6 +20,7 @@ pub mod meter;
 pub mod name_servers;
 pub mod needs;
 pub mod network;
+pub mod node;
 pub mod ports;
 pub mod primary;
 pub mod probe;

@@ -1,6 +1,8 @@
 //! `zonepulse server`.
 
+use super::image::Image;
 use super::probe_file::ProbeArguments;
+use super::push::{Push, Setup};
 use super::{Overlay, Place};
 use crate::Error;
 use crate::config::Settings;
@@ -8,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use std::io::Write;
 use std::process::ExitCode;
+use zonepulse_central::push::Kind;
 use zonepulse_central::servers::probe_file::ProbeFile;
 use zonepulse_central::servers::secret::{self, CA_FILE, Occasion, ServerSecret, enroll_command};
 use zonepulse_central::{accounts, time};
@@ -64,6 +67,15 @@ pub(super) enum Server {
         #[command(flatten)]
         place: Place,
     },
+    /// Download the setup bundle of a server from a running central: everything that installs its probe
+    Setup(Setup),
+    /// Install probes over SSH, and wait until they are heard of
+    Install(Box<Push>),
+    /// Update probes over SSH; a version that is not heard of is replaced by the one before
+    Update(Box<Push>),
+    /// Manage the probe's programs that a running central hands out
+    #[command(subcommand)]
+    Image(Image),
 }
 
 impl Server {
@@ -104,8 +116,23 @@ impl Server {
                     Ok(accounts::here(store).remove_server(id, time::now_ms(), *purge)?)
                 })?;
             }
+            Server::Setup(_) | Server::Install(_) | Server::Update(_) | Server::Image(_) => return self.run_remotely(overlay),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Server {
+    /// What a running central is asked for.
+    fn run_remotely(&self, overlay: Overlay) -> Result<ExitCode, Error> {
+        overlay.start(&Settings::read(None)?);
+        match self {
+            Server::Setup(setup) => setup.run(),
+            Server::Install(push) => push.run(Kind::Install),
+            Server::Update(push) => push.run(Kind::Update),
+            Server::Image(image) => image.run(),
+            _ => Ok(ExitCode::SUCCESS),
+        }
     }
 }
 

@@ -31,6 +31,11 @@ impl Running {
         Running { url, credentials, ca_file }
     }
 
+    /// Its address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Its API.
     pub(super) fn api(&self) -> Result<Api, Error> {
         let trust = remote::trust_at(&self.url, self.ca_file.as_deref())?;

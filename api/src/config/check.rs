@@ -59,7 +59,7 @@ impl Settings {
     }
 
     fn paths(&self) -> Vec<(&'static str, &Path)> {
-        let Settings { data, tls, rabbitmq, pull, zones, retirement, .. } = self;
+        let Settings { data, tls, rabbitmq, pull, zones, retirement, images, .. } = self;
         let named = [
             ("tls.certificate_file", tls.certificate_file.as_deref()),
             ("tls.key_file", tls.key_file.as_deref()),
@@ -68,6 +68,7 @@ impl Settings {
             ("pull.ca_file", pull.ca_file.as_deref()),
             ("zones.directory", zones.directory.as_deref()),
             ("retirement.webhook_ca_file", retirement.webhook_ca_file.as_deref()),
+            ("images.directory", Some(images.directory.as_path())),
         ];
         let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
         std::iter::once(("data", data.as_path())).chain(named).collect()
@@ -259,6 +260,7 @@ mod tests {
         ("zones.protected", "[\"www A AAAAA\"]", "AAAAA"),
         ("retirement.webhook_url", "\"alerts.example\"", "\"alerts.example\" does not begin with http:// or https://"),
         ("retirement.webhook_ca_file", "\"ca.pem\"", "must be an absolute path, not \"ca.pem\""),
+        ("images.directory", "\"images\"", "must be an absolute path, not \"images\""),
     ];
 
     /// Keys for which any value of the right type is valid.

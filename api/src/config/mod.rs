@@ -60,6 +60,8 @@ pub struct Settings {
     pub zones: Zones,
     /// Alerts about records that are being retired.
     pub retirement: Retirement,
+    /// Programs of the probe, for installing it on nodes.
+    pub images: Images,
     /// Warnings for whoever wrote it: names that the next release will refuse.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -264,6 +266,14 @@ pub struct Retirement {
     pub webhook_ca_file: Option<PathBuf>,
 }
 
+/// Programs of the probe, for installing it on nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Images {
+    /// The directory with images that packages have installed. Uploaded ones are in the data directory.
+    pub directory: PathBuf,
+}
+
 /// A rule of protection: `OWNER [TYPE …][: REASON]`, with the owner as in [`Labels`](zonepulse_catalogue::protection::Labels).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -379,6 +389,7 @@ impl Default for Settings {
             proxy: Proxy::default(),
             zones: Zones::default(),
             retirement: Retirement::default(),
+            images: Images::default(),
             warnings: Vec::new(),
         }
     }
@@ -387,6 +398,12 @@ impl Default for Settings {
 impl Default for Log {
     fn default() -> Self {
         Log { level: log::Level::default(), format: log::Format::default(), requests: true }
+    }
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Images { directory: PathBuf::from("/usr/lib/zonepulse/images") }
     }
 }
 
@@ -531,6 +548,7 @@ mod tests {
             "proxy",
             "zones",
             "retirement",
+            "images",
         ] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
             let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();

@@ -3,8 +3,8 @@
 use super::answer::packed::Packed;
 use super::answer::problem::{Case, Problem};
 use super::calls::{
-    addresses, audit, batches, broker_trial, diagnostics, enrollments, health, heartbeat, metrics, monitoring, resources,
-    retirements, servers, session, settings, sql, system, users, verdicts, zones,
+    addresses, audit, backups, batches, broker_trial, diagnostics, enrollments, health, heartbeat, images, metrics, monitoring,
+    push, resources, retirements, servers, session, settings, setup, sql, system, users, verdicts, zones,
 };
 use super::document::{self, DOCS_PATH, DOCUMENT_PATH};
 use super::door::guard::guard;
@@ -70,13 +70,14 @@ fn described(app: &App) -> (Router<App>, OpenApi) {
 fn groups() -> Vec<(Need, OpenApiRouter<App>)> {
     vec![
         (Need::Right(Right::Monitoring), for_users()),
-        (Need::Right(Right::ServerRead), servers::reading().merge(settings::reading())),
+        (Need::Right(Right::ServerRead), installation_reading().merge(servers::reading()).merge(settings::reading())),
         (Need::Right(Right::ServerCreate), servers::creating()),
-        (Need::Right(Right::ServerUpdate), servers::updating().merge(diagnostics::updating())),
+        (Need::Right(Right::ServerUpdate), servers::updating().merge(diagnostics::updating()).merge(setup::routes())),
         (Need::Right(Right::ServerDelete), servers::deleting()),
         (Need::Right(Right::Zones), zones::changing().merge(resources::changing())),
         (Need::Right(Right::Retirement), retirements::changing()),
         (Need::User, users::own().merge(session::own())),
+        (Need::Administrator, images::managing().merge(push::managing()).merge(backups::routes())),
         (Need::Administrator, users::managing().merge(settings::changing()).merge(audit::routes()).merge(broker_trial::routes())),
         (Need::Server, batches::routes().merge(heartbeat::sending()).merge(diagnostics::sending())),
         (Need::Enrollment, enrollments::routes()),
@@ -98,6 +99,11 @@ fn for_users() -> OpenApiRouter<App> {
         .merge(resources::reading())
         .merge(verdicts::routes())
         .merge(retirements::reading())
+}
+
+/// What is known of installations.
+fn installation_reading() -> OpenApiRouter<App> {
+    images::reading().merge(push::reading())
 }
 
 fn for_all() -> OpenApiRouter<App> {

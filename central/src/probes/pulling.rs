@@ -107,6 +107,8 @@ mod tests {
             zones: Default::default(),
             protection: Vec::new(),
             sessions: Default::default(),
+            images: Default::default(),
+            push: Default::default(),
         };
         let central = Central::new(store.clone(), engine, ingest, options).unwrap();
         let authority = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem();

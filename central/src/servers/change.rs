@@ -27,6 +27,8 @@ pub struct ServerChange {
     pub pull_token: Option<Secret>,
     /// Whether its probe is given the secrets it needs.
     pub trusted: Option<bool>,
+    /// The newest version of the probe that is installed on it; empty for no limit.
+    pub max_version: Option<String>,
     /// Settings of this server that override those for all servers.
     pub settings: Option<Patch>,
 }
@@ -72,9 +74,20 @@ impl ServerChange {
             server.pull.token = (!token.is_empty()).then(|| token.reveal().to_owned());
         }
         set(&mut server.trusted, self.trusted);
+        if let Some(version) = self.max_version {
+            let version = Some(version).filter(|version| !version.is_empty());
+            server.max_version = version.map(|version| checked(&version)).transpose()?;
+        }
         if !server.pull.url.is_empty() {
             server.pull.token.get_or_insert(made);
         }
         self.settings.map_or(Ok(()), |patch| settings::apply(&mut server.overrides, &patch))
     }
+}
+
+/// A version as it is written, or why it is none.
+fn checked(version: &str) -> Result<String, Error> {
+    let parsed: Result<semver::Version, _> = version.parse();
+    let wrong = |error| Error::bad_value("max_version", format_args!("{version:?} is no version such as 0.1.0: {error}"));
+    Ok(parsed.map_err(wrong)?.to_string())
 }

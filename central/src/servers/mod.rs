@@ -8,8 +8,10 @@
 //! probe is not *trusted* with the broker's password or the token for pulling until an administrator says so.
 
 pub mod broker_trial;
+pub mod bundle;
 pub mod change;
 pub mod probe_file;
+pub mod push;
 pub mod secret;
 pub mod settings;
 

@@ -26,6 +26,7 @@ use crate::write::writer::Writer;
 use crate::{Error, Inner, Retention};
 use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
@@ -120,6 +121,13 @@ impl<'a> Registry<'a> {
     fn effective(&self, global: &SettingsOverride, server: Option<&Server>) -> Settings {
         let layers: Vec<&SettingsOverride> = [global].into_iter().chain(server.map(|server| &server.overrides)).collect();
         Settings::effective(self.inner.retention.defaults(), &layers)
+    }
+
+    /// Notes in the audit log what was done to something that is not stored here.
+    pub fn note(&self, action: &str, what: &str, told: &impl Serialize) -> Result<(), Error> {
+        let mut work = self.change();
+        work.audit(action, what, &Value::Null, told)?;
+        work.commit()
     }
 
     /// Begins a change: all other changes and commits wait until it is dropped.

@@ -20,7 +20,7 @@ pub(crate) const SERVERS: &[u8] = b"server/";
 /// The last state heard of each server.
 pub(crate) const SEEN: &[u8] = b"seen/";
 /// The largest number ever assigned to a server.
-const LAST_ID: &[u8] = b"last_server_id";
+pub(crate) const LAST_ID: &[u8] = b"last_server_id";
 /// Maximum number of servers, including removed ones.
 const MOST_SERVERS: usize = 10_000;
 /// Maximum length of an OS or service, bytes.
@@ -68,6 +68,9 @@ pub struct Server {
     /// Whether its probe receives secrets. It does not if its token was created by someone who may not know them.
     #[serde(default = "trusted")]
     pub trusted: bool,
+    /// The newest version of the probe that the central installs on it, as in `0.1.0`; none for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_version: Option<String>,
     /// When it was removed, Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_ms: Option<u64>,
@@ -111,6 +114,7 @@ impl fmt::Debug for Server {
             .field("enrollment", &self.enrollment)
             .field("pull", &self.pull)
             .field("trusted", &self.trusted)
+            .field("max_version", &self.max_version)
             .field("removed_ms", &self.removed_ms)
             .finish_non_exhaustive()
     }
@@ -159,6 +163,10 @@ impl Server {
         let is_bad = |token: &String| token.len() > LONGEST_WORD || token.chars().any(|c| !c.is_ascii_graphic());
         if self.pull.token.as_ref().is_some_and(is_bad) {
             return bad("pull_token", "it has at most 255 letters, digits and signs of ASCII");
+        }
+        if self.max_version.as_ref().is_some_and(|version| version.len() > LONGEST_WORD || version.chars().any(char::is_control))
+        {
+            return bad("max_version", "it has at most 255 bytes and no control characters");
         }
         let is_new = |url: &&str| !url.is_empty() && before.is_none_or(|before| before.pull.url != *url);
         if let Some(what) = Some(self.pull.url.as_str()).filter(is_new).and_then(url::fault) {
@@ -233,6 +241,7 @@ impl Registry<'_> {
             enrollment: None,
             pull: Pull::default(),
             trusted: true,
+            max_version: None,
             removed_ms: None,
         };
         fill(&mut server)?;
@@ -288,11 +297,11 @@ impl Registry<'_> {
         Ok(after)
     }
 
-    /// Logs something that was done with a server and changes nothing of it, in the audit log.
-    pub fn record(&self, id: ServerId, action: &str, about: &Value) -> Result<(), Error> {
+    /// Notes in the audit log what was done with a server that leaves it as it is.
+    pub fn note_server(&self, action: &str, id: ServerId, told: &impl Serialize) -> Result<(), Error> {
         let mut work = self.change();
         let server = self.server(id)?.ok_or_else(|| Error::Missing("server", id.to_string()))?;
-        work.audit(action, &title(&server), &Value::Null, about)?;
+        work.audit(action, &title(&server), &Value::Null, told)?;
         work.commit()
     }
 

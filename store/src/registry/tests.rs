@@ -396,6 +396,21 @@ fn who_changed_what_is_kept_and_the_oldest_goes() {
 }
 
 #[test]
+fn what_leaves_the_store_as_it_is_can_be_noted() {
+    let (_dir, store) = store();
+    store.registry().add_server("ns1", false, None, 0).unwrap();
+    let registry = || store.registry().by(ann(7));
+    registry().note_server("server.install", ServerId::new(1), &json!({"to": "ns1.example"})).unwrap();
+    registry().note("image.add", "image 0.2.0", &json!({"secret": "s", "size_bytes": 5})).unwrap();
+    assert!(matches!(registry().note_server("server.install", ServerId::new(2), &Value::Null), Err(Error::Missing(..))));
+    let (entries, _) = store.registry().audit(0, 10).unwrap();
+    let told: Vec<_> = entries.iter().map(|entry| (entry.action.as_str(), entry.who.as_str(), &entry.after)).collect();
+    let (added, installed) = (json!({"secret": "(secret)", "size_bytes": 5}), json!({"to": "ns1.example"}));
+    assert_eq!(told, [("image.add", "ann", &added), ("server.install", "ann", &installed)]);
+    assert!(entries[1].what.contains("ns1"), "{}", entries[1].what);
+}
+
+#[test]
 fn purging_takes_all_of_one_server_and_nothing_of_the_others() {
     let (dir, store) = store();
     for name in ["a", "b", "c"] {

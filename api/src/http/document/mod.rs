@@ -115,6 +115,7 @@ fn tell_need(operation: &mut Operation, need: Need) {
         (name = "SQL", description = "Any other question about the data."),
         (name = "Monitoring", description = "The state of the servers."),
         (name = "Servers", description = "The managed servers and their settings."),
+        (name = "Installation", description = "Probes for the servers: images, setup bundles, and installation over SSH."),
         (name = "Users", description = "Users, their rights, and the audit log."),
         (name = "Probes", description = "Calls for probes."),
         (name = "Service", description = "The central itself."),

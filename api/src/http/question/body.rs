@@ -82,6 +82,11 @@ impl Members {
         }
     }
 
+    /// A member that may be absent or `null`, which means the default.
+    pub fn take_or_default<T: DeserializeOwned + Default>(&mut self, name: &'static str) -> Result<T, Problem> {
+        Ok(self.take(name)?.unwrap_or_default())
+    }
+
     /// A member that may be absent or `null`, with the same meaning.
     pub fn optional<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Problem> {
         Ok(self.take::<Option<T>>(name)?.flatten())
@@ -233,7 +238,7 @@ pub async fn whole(body: Body, most_bytes: usize, mut take: impl FnMut(usize) ->
 }
 
 /// Why a body ended prematurely.
-fn broken(error: &axum::Error) -> Problem {
+pub fn broken(error: &axum::Error) -> Problem {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(slow) = error.downcast_ref::<TooSlow>() {

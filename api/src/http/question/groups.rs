@@ -259,6 +259,20 @@ parameters! {
         removed: bool = flag_or_false,
     }
 
+    /// What a setup bundle contains.
+    BundleSelection {
+        /// Only the program for this architecture, `x86_64` or `aarch64`; by default one for each that there is.
+        architecture: Option<String> = text,
+        /// Whether it contains an enrolment token; `false` is for updates. The default is `true`.
+        enroll: Option<bool> = flag,
+    }
+
+    /// The version of an image.
+    ImageVersion {
+        /// The version, for a program that does not say it; otherwise it has to be the same.
+        version: Option<String> = text,
+    }
+
     /// Whether much may be removed.
     Confirmation {
         /// Whether it may remove much of the zone.

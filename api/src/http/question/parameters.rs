@@ -5,8 +5,8 @@
 //! what the groups mean together.
 
 use super::groups::{
-    BucketLength, ByAndInterval, ByAndStep, Escaping, KeptTotals, Listing, Paging, Range, Removal, Selection, SeriesSelection,
-    ServerSelection, Slice,
+    BucketLength, BundleSelection, ByAndInterval, ByAndStep, Escaping, ImageVersion, KeptTotals, Listing, Paging, Range, Removal,
+    Selection, SeriesSelection, ServerSelection, Slice,
 };
 use super::query_string::Pairs;
 use super::values::{self, IntervalOrAll};
@@ -227,6 +227,18 @@ pub fn bad_path(error: &PathRejection, name: &'static str) -> Problem {
 pub fn id(name: &'static str, path: Result<Path<String>, PathRejection>) -> Result<u32, Problem> {
     let Path(text) = path.map_err(|error| bad_path(&error, name))?;
     values::whole_u32(&text).map_err(|reason| Problem::parameter(name, reason))
+}
+
+/// What a setup bundle contains.
+pub fn bundle(uri: &Uri) -> Result<BundleSelection, Problem> {
+    BundleSelection::read(&Pairs::read(uri, &[BundleSelection::NAMES])?)
+}
+
+/// The version of an image that is uploaded.
+pub fn image_version(uri: &Uri) -> Result<Option<semver::Version>, Problem> {
+    let ImageVersion { version } = ImageVersion::read(&Pairs::read(uri, &[ImageVersion::NAMES])?)?;
+    let read = |text: String| text.parse().map_err(|error| Problem::parameter("version", format_args!("{text:?}: {error}")));
+    version.map(read).transpose()
 }
 
 /// Rejects all parameters.

@@ -118,6 +118,15 @@ const TABLE: &[(&str, &str, &str, &[Who])] = &[
         r#"{"rabbitmq_address": "127.0.0.1", "rabbitmq_port": 9, "rabbitmq_user": "a", "rabbitmq_password": "b"}"#,
         ADMINISTRATORS,
     ),
+    ("GET", "/api/v2/pvservers/imgversions", "", READERS),
+    ("POST", "/api/v2/pvservers/imgversions", "no image", ADMINISTRATORS),
+    ("DELETE", "/api/v2/pvservers/imgversions/{image}", "", ADMINISTRATORS),
+    ("GET", "/api/v2/pvservers/config/{server_id}", "", EDITORS),
+    // Nothing listens there, and nothing waits for the job.
+    ("POST", "/api/v2/pvservers/pushconfig/{server_id}", r#"{"node": "a@127.0.0.1:9", "password": "b"}"#, ADMINISTRATORS),
+    ("POST", "/api/v2/pvservers/pushupdate/{server_id}", r#"{"node": "a@127.0.0.1:9", "password": "b"}"#, ADMINISTRATORS),
+    ("GET", "/api/v2/pvservers/jobs", "", READERS),
+    ("GET", "/api/v2/pvservers/jobs/{job_id}", "", READERS),
     ("GET", "/api/v2/audit", "", ADMINISTRATORS),
     ("GET", "/api/v2/users", "", ADMINISTRATORS),
     ("POST", "/api/v2/users", r#"{"user": "new"}"#, ADMINISTRATORS),
@@ -204,11 +213,16 @@ impl Keys {
 }
 
 fn content_type(path: &str) -> &'static str {
-    if path == "/api/v2/batches" { zonepulse_wire::MEDIA_TYPE } else { "application/json" }
+    match path {
+        "/api/v2/batches" => zonepulse_wire::MEDIA_TYPE,
+        "/api/v2/pvservers/imgversions" => "application/octet-stream",
+        _ => "application/json",
+    }
 }
 
 fn of_path(path: &str) -> String {
     let path = path.replace("{zone_id}", "1").replace("{resource_id}", "1").replace("{retirement_id}", "1");
+    let path = path.replace("{image}", "none").replace("{job_id}", "1");
     path.replace("{server_id}", "1").replace("{user}", "other").replace("{token_id}", "1")
 }
 

@@ -25,6 +25,7 @@ import type { ViewProps } from "../index";
 import { NewToken, RemoveServer } from "../servers/dialogs";
 import { Health, HEARTBEATS, Heartbeats, Running } from "../servers/fleet";
 import { Diagnostics } from "./diagnostics";
+import { DownloadSetup, InstallOverSsh } from "./install";
 import { Monitoring } from "./monitoring";
 import { Rates } from "./rates";
 import { Services } from "./services";
@@ -75,7 +76,7 @@ const isUnknown = (error: ApiError | undefined): boolean =>
 export default function View({ path, params }: ViewProps) {
   const server = /^\d{1,9}$/.test(path[1] ?? "") ? Number(path[1]) : 0;
   const current = path[2] ?? FIRST;
-  const [dialog, setDialog] = useState<"token" | "remove">();
+  const [dialog, setDialog] = useState<"token" | "remove" | "install">();
   const reads = may("server_read");
   const beats = useQuery(
     `server ${server} heartbeat`,
@@ -139,6 +140,8 @@ export default function View({ path, params }: ViewProps) {
         known &&
         !removed && (
           <>
+            {may("server_update") && <DownloadSetup server={chosen} />}
+            {may("administrator") && <Button onClick={() => setDialog("install")}>Over SSH…</Button>}
             {may("server_update") && <Button onClick={() => setDialog("token")}>New token…</Button>}
             {may("server_delete") && (
               <Button kind="danger" onClick={() => setDialog("remove")}>
@@ -166,6 +169,7 @@ export default function View({ path, params }: ViewProps) {
           .map(([id, { title: tab }]) => ({ id, title: tab, href: href(`servers/${server}/${id}`, shared) }))}
       />
       <Part key={server} server={server} name={name} params={params} beat={beat} detail={detail} />
+      {dialog === "install" && <InstallOverSsh server={chosen} onClose={() => setDialog(undefined)} />}
       {dialog === "token" && <NewToken server={chosen} onClose={() => setDialog(undefined)} />}
       {dialog === "remove" && (
         <RemoveServer

@@ -76,6 +76,10 @@ described! {
     pull_token: Secret,
     /// Whether its probe is trusted with the secrets that it needs. For administrators.
     trusted: bool,
+    /// The newest version of the probe that bundles and installation over SSH give it, such as `0.1.0`; empty or null for no
+    /// limit.
+    #[schema(max_length = 64, example = "0.1.0")]
+    max_version: String,
     /// The settings of this server that override those for all servers.
     #[schema(value_type = Option<SettingsSet>)]
     settings: Patch,

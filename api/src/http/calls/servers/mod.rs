@@ -100,6 +100,9 @@ struct ServerDetail {
     /// once a user who is not an administrator has created the server or a token for it; it then sends over HTTP instead of
     /// through the broker.
     trusted: bool,
+    /// The newest version of the probe that bundles and installation over SSH give it; null for no limit.
+    #[schema(required)]
+    max_version: Option<String>,
     /// When its one-time enrolment token expires; null if there is none.
     #[schema(format = DateTime, required)]
     enrollment_expires: Option<String>,
@@ -128,6 +131,7 @@ impl ServerDetail {
             services: server.services,
             pull_url: server.pull.url,
             trusted: server.trusted,
+            max_version: server.max_version,
         })
     }
 }
@@ -378,7 +382,7 @@ async fn remove(
 }
 
 /// The host at which the caller reached this central.
-fn asked_at(headers: &HeaderMap) -> Option<String> {
+pub(super) fn asked_at(headers: &HeaderMap) -> Option<String> {
     headers.get(header::HOST)?.to_str().ok().map(str::to_owned)
 }
 
