@@ -63,6 +63,7 @@ mod prefetch;
 mod rebuild;
 mod registry;
 mod reports;
+mod restoration;
 mod retention;
 mod share;
 mod statistics;
@@ -96,6 +97,7 @@ pub use registry::{
 };
 pub use reports::listened::Listened;
 pub use reports::report::Report;
+pub use restoration::{Restoration, StoreIdentity};
 pub use retention::Retention;
 pub use share::Share;
 pub use statistics::Statistics;
@@ -342,6 +344,12 @@ impl Store {
     /// Reads the whole store and checks its integrity.
     pub fn check(&self) -> Result<Check, Error> {
         check::check(&self.inner)
+    }
+
+    /// Makes a consistent copy of the store in a new directory, while everything goes on. The copy is a store of its own; its
+    /// large files are hard links, so it takes hardly any space until the originals are removed.
+    pub fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
+        self.inner.database.checkpoint(dir)
     }
 
     /// Writes out everything that is only in memory, so that the next start is fast. Without it nothing is lost:

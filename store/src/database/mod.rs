@@ -4,6 +4,7 @@ pub(crate) mod key;
 pub(crate) mod room;
 
 use crate::{Error, Precision, Retention};
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, ErrorKind,
     Options as RocksOptions, ReadOptions, WriteBatch, WriteOptions,
@@ -228,6 +229,13 @@ impl Database {
     /// Like [`Database::iterator`], but without readahead, for callers that seek from key to key.
     pub(crate) fn leaping_iterator(&self, family: &str) -> DBRawIterator<'_> {
         self.db.raw_iterator_cf_opt(self.family(family), ReadOptions::default())
+    }
+
+    /// Makes a consistent copy of the database in a new directory. Its files are hard links where possible.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<(), Error> {
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(path))
+            .map_err(|error| self.not_written(error))
     }
 
     pub(crate) fn flush(&self) -> Result<(), Error> {

@@ -31,9 +31,10 @@ use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
 use zonepulse_model::{ServerId, Settings, SettingsOverride};
 
+pub(crate) use server::LAST_ID as LAST_SERVER_ID;
 pub(crate) use server::{removed, server_ids, server_key};
 
-const SETTINGS: &[u8] = b"settings";
+pub(crate) const SETTINGS: &[u8] = b"settings";
 
 /// Global settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ pub struct GlobalSettings {
 
 /// The servers, users and settings of a store.
 pub struct Registry<'a> {
-    inner: &'a Inner,
+    pub(crate) inner: &'a Inner,
     actor: Option<Actor>,
     /// Secrets that were entered; `None` if none have to be.
     entered: Option<Entered>,

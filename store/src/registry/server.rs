@@ -20,7 +20,7 @@ pub(super) const SERVERS: &[u8] = b"server/";
 /// The last state heard of each server.
 const SEEN: &[u8] = b"seen/";
 /// The largest number ever assigned to a server.
-const LAST_ID: &[u8] = b"last_server_id";
+pub(crate) const LAST_ID: &[u8] = b"last_server_id";
 /// Maximum number of servers, including removed ones.
 const MOST_SERVERS: usize = 10_000;
 /// Maximum length of an OS or service, bytes.
