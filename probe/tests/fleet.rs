@@ -62,7 +62,7 @@ impl Central {
     fn answer_to(&self, in_force: Option<u64>) -> HeartbeatAnswer {
         let next = in_force.map_or(0, |version| version as usize);
         let at = next.min(self.allowed.load(Ordering::Relaxed) as usize - 1);
-        HeartbeatAnswer { received_at_ms: 0, settings_version: at as u64 + 1, settings: self.settings[at].clone() }
+        HeartbeatAnswer { received_at_ms: 0, settings_version: at as u64 + 1, settings: self.settings[at].clone(), resend: None }
     }
 
     /// Serves on its own address for as long as the test runs.

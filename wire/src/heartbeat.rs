@@ -218,6 +218,19 @@ pub struct HeartbeatAnswer {
     pub settings_version: u64,
     /// The settings of the probe.
     pub settings: ProbeSettings,
+    /// Batches that the central wants again; none if it has forgotten none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend: Option<Resend>,
+}
+
+/// Delivered batches to send again, because the central was restored from a backup and has forgotten them. Those that it
+/// has not forgotten count once all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resend {
+    /// Identifies the request: when the central was restored, Unix milliseconds. A probe follows each request once.
+    pub restored_at_ms: u64,
+    /// Batches delivered at this time or later are wanted, by the central's clock, Unix milliseconds.
+    pub delivered_since_ms: u64,
 }
 
 #[cfg(test)]
@@ -380,7 +393,7 @@ mod tests {
 
         #[test]
         fn any_answer_reads_as_it_was_written(received_at_ms in any_number(), version in any_number(), settings in any_settings()) {
-            let answer = HeartbeatAnswer { received_at_ms, settings_version: version, settings };
+            let answer = HeartbeatAnswer { received_at_ms, settings_version: version, settings, resend: None };
             let text = serde_json::to_string(&answer).unwrap();
             prop_assert_eq!(serde_json::from_str::<HeartbeatAnswer>(&text).unwrap(), answer);
         }
@@ -392,7 +405,7 @@ mod tests {
             r#"{"received_at_ms":7,"settings_version":3,"settings":{"dns_monitoring":true,"dns_interval_s":60,"#,
             r#""system_monitoring":true,"system_interval_s":5,"communication":"http","api_url":null,"verify_ca":true,"rabbitmq":null}}"#
         );
-        let answer = HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default() };
+        let answer = HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default(), resend: None };
         assert_eq!(serde_json::to_string(&answer).unwrap(), text);
         assert_eq!(serde_json::from_str::<HeartbeatAnswer>(text).unwrap(), answer);
     }

@@ -130,7 +130,7 @@ impl Fleet for Known {
 
     fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
         lock(&self.heartbeats).push((server_id, heartbeat));
-        Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default() })
+        Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default(), resend: None })
     }
 }
 

@@ -26,7 +26,7 @@ async fn central(answer: ProbeSettings) -> (String, Heard) {
         }
         let received_at_ms = heartbeat.sent_at_ms + 5000;
         lock(&heard).push(heartbeat);
-        Ok(Json(HeartbeatAnswer { received_at_ms, settings_version: 4, settings: answer }))
+        Ok(Json(HeartbeatAnswer { received_at_ms, settings_version: 4, settings: answer, resend: None }))
     };
     let app = Router::new().route(PATH, post(respond)).with_state((heard.clone(), answer));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -49,6 +49,7 @@ fn reporter(dir: &TempDir) -> Arc<Reporter> {
         max_bytes: spool::MIN_BYTES,
         min_free_bytes: 0,
         max_refused_bytes: 1 << 20,
+        max_delivered_bytes: 0,
     };
     let status = Arc::new(Status::new(77));
     status.capture_stopped("no such device");
