@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::addresses::Addresses;
+use crate::backups::{self, Backups};
 use crate::credentials::Credentials;
 use crate::fleet::Fleet;
 use crate::fleet::refusals::Refusals;
@@ -33,6 +34,8 @@ pub struct Options {
     pub protection: Vec<Rule>,
     /// How long sessions last.
     pub sessions: sessions::Options,
+    /// Where and how the store is saved; not at all without it.
+    pub backups: Option<backups::Options>,
 }
 
 /// A central without an endpoint. Cheap to clone; clones share state.
@@ -56,12 +59,14 @@ struct Parts {
     zones: Arc<Zones>,
     verdicts: Arc<Verdicts>,
     retirements: Arc<Retirements>,
+    backups: Arc<Backups>,
 }
 
 impl Central {
     /// Builds a central over an open store. Takes as long as hashing a password.
     pub fn new(store: Store, engine: Engine, ingest: Ingest, options: Options) -> Result<Self, Error> {
-        let Options { max_pending_bytes, addresses, zones, protection, sessions } = options;
+        let Options { max_pending_bytes, addresses, zones, protection, sessions, backups } = options;
+        let backups = Arc::new(Backups::new(store.clone(), backups));
         let zones = Arc::new(Zones::open(store.clone(), zones)?);
         let of_names = Arc::downgrade(&zones);
         store.keep_names_in_use(Box::new(move |name, rtype| {
@@ -92,6 +97,7 @@ impl Central {
             zones,
             verdicts,
             retirements,
+            backups,
         };
         Ok(Central { parts: Arc::new(parts) })
     }
@@ -164,6 +170,11 @@ impl Central {
     /// Plans for deleting records.
     pub fn retirements(&self) -> &Arc<Retirements> {
         &self.parts.retirements
+    }
+
+    /// Backups of the store.
+    pub fn backups(&self) -> &Arc<Backups> {
+        &self.parts.backups
     }
 
     /// Records of plans that were asked for after they were marked.

@@ -57,6 +57,12 @@ pub enum Error {
     /// A certificate authority's certificate cannot be used: replace it.
     #[error(transparent)]
     Net(#[from] zonepulse_net::Error),
+    /// It is not possible as things are: do what the message says first.
+    #[error("{0}")]
+    Conflict(String),
+    /// A backup was not made or read.
+    #[error(transparent)]
+    Backup(#[from] zonepulse_backup::Error),
     /// The store refused the operation or failed.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),

@@ -99,6 +99,7 @@ mod tests {
             zones: Default::default(),
             protection: Vec::new(),
             sessions: Default::default(),
+            backups: None,
         };
         let central = Central::new(store.clone(), engine, ingest, options).unwrap();
         let authority = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem();
