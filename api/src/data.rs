@@ -3,7 +3,7 @@
 use crate::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zonepulse_central::accounts;
+use zonepulse_central::{accounts, backups};
 use zonepulse_private::Entry;
 use zonepulse_store::Store;
 
@@ -30,7 +30,9 @@ pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Er
 /// Creates a data directory, or restricts an existing one to its owner, and the store in it.
 pub fn restrict(data: &Path) -> Result<(), Error> {
     let own = |is_own| if is_own { Entry::Own } else { Entry::Foreign };
-    zonepulse_private::directory(data, |name| own(name == STORE || name.starts_with(accounts::CREDENTIALS_FILE)))?;
+    zonepulse_private::directory(data, |name| {
+        own(name == STORE || name == backups::INDEX_FILE || name.starts_with(accounts::CREDENTIALS_FILE))
+    })?;
     let store = data.join(STORE);
     if store.exists() {
         // The store may be a link to another disk, where the data directory's mode does not protect it.
@@ -41,7 +43,7 @@ pub fn restrict(data: &Path) -> Result<(), Error> {
 
 /// Whether RocksDB uses names like this for its files and directories.
 fn is_of_rocksdb(name: &str) -> bool {
-    let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost"];
+    let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost", backups::CHECKPOINT];
     let suffixes = [".sst", ".log", ".blob", ".dbtmp"];
     prefixes.iter().any(|prefix| name.starts_with(prefix)) || suffixes.iter().any(|suffix| name.ends_with(suffix))
 }

@@ -3,12 +3,14 @@
 //! `serve` is the central. Most other commands work on its data directory while `serve` is not running, since only one
 //! process can open a store. Results go to standard output, the log to standard error.
 
+mod backup;
 mod check;
 mod export;
 mod plan;
 mod probe_file;
 mod rebuild;
 mod renamed;
+mod restore;
 mod serve;
 mod server;
 mod settings;
@@ -65,6 +67,11 @@ enum Action {
     Verdicts(verdicts::Verdicts),
     /// Read the whole store and report whether it is consistent
     Check(check::Check),
+    /// Make and check encrypted backups
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Restore a backup into an empty data directory
+    Restore(restore::Restore),
     /// Recalculate first and last accesses from the stored points, and remove points with impossible times
     Rebuild(rebuild::Rebuild),
     /// Export completed hours as Parquet files, for other query engines and for archiving
@@ -100,6 +107,8 @@ impl Command {
             Action::Zone(zone) => zone.run(overlay),
             Action::Verdicts(verdicts) => verdicts.run(overlay),
             Action::Check(check) => check.run(overlay),
+            Action::Backup(backup) => backup.run(overlay),
+            Action::Restore(restore) => restore.run(overlay),
             Action::Rebuild(rebuild) => rebuild.run(overlay),
             Action::Export(export) => export.run(overlay),
             Action::Simulate(simulate) => simulate.run(overlay),

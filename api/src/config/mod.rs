@@ -2,12 +2,14 @@
 //!
 //! `zonepulse.example.toml` explains every key and contains the defaults.
 
+mod backup;
 mod check;
 mod ingest;
 mod read;
 mod renamed;
 pub mod room;
 
+pub use backup::{Backup, s3_options};
 pub use ingest::Ingest;
 
 use crate::Error;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub zones: Zones,
     /// Alerts about records that are being retired.
     pub retirement: Retirement,
+    /// Backups of the store.
+    pub backup: Backup,
     /// Warnings for whoever wrote it: names that the next release will refuse.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -379,6 +383,7 @@ impl Default for Settings {
             proxy: Proxy::default(),
             zones: Zones::default(),
             retirement: Retirement::default(),
+            backup: Backup::default(),
             warnings: Vec::new(),
         }
     }
@@ -531,6 +536,7 @@ mod tests {
             "proxy",
             "zones",
             "retirement",
+            "backup",
         ] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
             let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();

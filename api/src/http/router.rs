@@ -3,8 +3,8 @@
 use super::answer::packed::Packed;
 use super::answer::problem::{Case, Problem};
 use super::calls::{
-    addresses, audit, batches, broker_trial, enrollments, health, heartbeat, metrics, monitoring, resources, retirements,
-    servers, session, settings, sql, system, users, verdicts, zones,
+    addresses, audit, backups, batches, broker_trial, enrollments, health, heartbeat, metrics, monitoring, resources,
+    retirements, servers, session, settings, sql, system, users, verdicts, zones,
 };
 use super::document::{self, DOCS_PATH, DOCUMENT_PATH};
 use super::door::guard::guard;
@@ -77,7 +77,14 @@ fn groups() -> Vec<(Need, OpenApiRouter<App>)> {
         (Need::Right(Right::Zones), zones::changing().merge(resources::changing())),
         (Need::Right(Right::Retirement), retirements::changing()),
         (Need::User, users::own().merge(session::own())),
-        (Need::Administrator, users::managing().merge(settings::changing()).merge(audit::routes()).merge(broker_trial::routes())),
+        (
+            Need::Administrator,
+            users::managing()
+                .merge(settings::changing())
+                .merge(audit::routes())
+                .merge(broker_trial::routes())
+                .merge(backups::routes()),
+        ),
         (Need::Server, batches::routes().merge(heartbeat::sending())),
         (Need::Enrollment, enrollments::routes()),
         (Need::Nothing, for_all()),

@@ -34,6 +34,7 @@ fn app(store: Store, engine: Engine, ingest: Ingest, limits: config::Limits, add
 fn app_at(store: Store, engine: Engine, ingest: Ingest, limits: config::Limits, addresses: Addresses, clock: Clock) -> App {
     let max_pending_bytes = limits.max_pending_bytes.into();
     let sessions = zonepulse_central::sessions::Options { idle_ms: limits.session_s * 1000, clock };
-    let options = Options { max_pending_bytes, addresses, zones: Default::default(), protection: Vec::new(), sessions };
+    let options =
+        Options { max_pending_bytes, addresses, zones: Default::default(), protection: Vec::new(), sessions, backups: None };
     App::new(Central::new(store, engine, ingest, options).unwrap(), limits)
 }

@@ -217,11 +217,26 @@ pub struct HeartbeatAnswerBody {
     settings_version: u64,
     /// The probe's settings.
     settings: ProbeSettingsBody,
+    /// Batches that the central wants again; absent if it has forgotten none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resend: Option<ResendBody>,
+}
+
+/// Delivered batches to send again, because the central was restored from a backup and has forgotten them.
+#[derive(Serialize, ToSchema)]
+pub struct ResendBody {
+    /// Identifies the request: when the central was restored, Unix milliseconds. A probe follows each request once.
+    restored_at_ms: u64,
+    /// Batches delivered at this time or later are wanted, by the central's clock, Unix milliseconds.
+    delivered_since_ms: u64,
 }
 
 impl From<wire::HeartbeatAnswer> for HeartbeatAnswerBody {
-    fn from(wire::HeartbeatAnswer { received_at_ms, settings_version, settings }: wire::HeartbeatAnswer) -> Self {
-        HeartbeatAnswerBody { received_at_ms, settings_version, settings: settings.into() }
+    fn from(answer: wire::HeartbeatAnswer) -> Self {
+        let wire::HeartbeatAnswer { received_at_ms, settings_version, settings, resend } = answer;
+        let resend =
+            resend.map(|wire::Resend { restored_at_ms, delivered_since_ms }| ResendBody { restored_at_ms, delivered_since_ms });
+        HeartbeatAnswerBody { received_at_ms, settings_version, settings: settings.into(), resend }
     }
 }
 
@@ -301,6 +316,8 @@ mod tests {
     use std::collections::BTreeSet;
     use utoipa::PartialSchema;
 
+    const RESEND: wire::Resend = wire::Resend { restored_at_ms: 3, delivered_since_ms: 2 };
+
     fn described(schema: impl Serialize) -> BTreeSet<String> {
         let schema = serde_json::to_value(schema).unwrap();
         schema["properties"].as_object().unwrap().keys().cloned().collect()
@@ -349,9 +366,10 @@ mod tests {
         assert_eq!(described(CaptureBody::schema()), members(&said["capture"]));
         assert_eq!(described(BlindnessBody::schema()), members(&json!({"reason": "no_message", "detail": ""})));
         assert_eq!(described(SpoolBody::schema()), members(&said["spool"]));
-        let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings() };
+        let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings(), resend: Some(RESEND) };
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!(described(HeartbeatAnswerBody::schema()), members(&answer));
+        assert_eq!(described(ResendBody::schema()), members(&answer["resend"]));
         assert_eq!(described(ProbeSettingsBody::schema()), members(&answer["settings"]));
         assert_eq!(described(RabbitmqBody::schema()), members(&answer["settings"]["rabbitmq"]));
     }
@@ -398,7 +416,7 @@ mod tests {
     #[test]
     fn an_answer_is_written_as_probes_read_it() {
         for settings in [wire::ProbeSettings::default(), settings()] {
-            let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings };
+            let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings, resend: Some(RESEND) };
             let written = serde_json::to_string(&HeartbeatAnswerBody::from(answer.clone())).unwrap();
             assert_eq!(written, serde_json::to_string(&answer).unwrap());
             assert_eq!(serde_json::from_str::<wire::HeartbeatAnswer>(&written).unwrap(), answer);
