@@ -5,6 +5,7 @@
 //! as ignored, with the reason.
 
 mod attack;
+mod backups;
 mod blind;
 mod broker;
 mod broker_credentials;
@@ -85,6 +86,7 @@ fn all() -> Vec<Trial> {
         large_questions::trials(),
         differential::trials(),
         chaos::trials(),
+        backups::trials(),
         dnstap::trials(),
         crashes::trials(),
         blind::trials(),
