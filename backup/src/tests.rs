@@ -418,7 +418,7 @@ fn what_is_stopped_leaves_earlier_backups_and_says_why() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Whenever the process ends, every backup that exists can be restored, the next run succeeds, and in the end there is
     /// nothing that no backup needs.
