@@ -22,6 +22,9 @@ test-crash: ## kill the central under load 100 times; compare 20,000 random sche
 	@ZONEPULSE_TESTS_CRASHES=100 scripts/test.sh killed_under_full_load
 	@ZONEPULSE_TESTS_SCHEDULES=20000 scripts/test.sh answers_are_those_of_a_plain_model
 
+test-backup: ## kill the central 20 times while it makes backups, and restore every backup
+	@ZONEPULSE_TESTS_BACKUP_KILLS=20 scripts/test.sh backups
+
 test-attack: ## run all attacks on a central at once for five minutes
 	@ZONEPULSE_TESTS_ATTACK_S=300 scripts/test.sh all_attacks_at_once
 

@@ -155,7 +155,8 @@ impl Seeds {
             rabbitmq: Some(rabbitmq),
             ..ProbeSettings::default()
         };
-        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings.clone(), diagnose: None };
+        let (diagnose, resend) = (None, None);
+        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings.clone(), diagnose, resend };
         self.add("heartbeats", serde_json::to_vec(&heartbeat).expect("a heartbeat can be written"));
         self.add("settings", serde_json::to_vec(&settings).expect("settings can be written"));
         self.add("settings", serde_json::to_vec(&answer).expect("an answer can be written"));

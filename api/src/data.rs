@@ -3,7 +3,7 @@
 use crate::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zonepulse_central::{accounts, images};
+use zonepulse_central::{accounts, backups, images};
 use zonepulse_private::Entry;
 use zonepulse_store::Store;
 
@@ -42,7 +42,8 @@ pub fn images(data: &Path, packaged: &Path) -> images::Options {
 /// Creates a data directory, or restricts an existing one to its owner, and the store in it.
 pub fn restrict(data: &Path) -> Result<(), Error> {
     let own = |is_own| if is_own { Entry::Own } else { Entry::Foreign };
-    let is_own = |name: &str| [STORE, IMAGES, PUSH].contains(&name) || name.starts_with(accounts::CREDENTIALS_FILE);
+    let own_names = [STORE, IMAGES, PUSH, backups::INDEX_FILE];
+    let is_own = |name: &str| own_names.contains(&name) || name.starts_with(accounts::CREDENTIALS_FILE);
     zonepulse_private::directory(data, |name| own(is_own(name)))?;
     let store = data.join(STORE);
     if store.exists() {
@@ -54,7 +55,7 @@ pub fn restrict(data: &Path) -> Result<(), Error> {
 
 /// Whether RocksDB uses names like this for its files and directories.
 fn is_of_rocksdb(name: &str) -> bool {
-    let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost"];
+    let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost", backups::CHECKPOINT];
     let suffixes = [".sst", ".log", ".blob", ".dbtmp"];
     prefixes.iter().any(|prefix| name.starts_with(prefix)) || suffixes.iter().any(|suffix| name.ends_with(suffix))
 }

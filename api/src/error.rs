@@ -58,6 +58,9 @@ pub enum Error {
     /// A service did not do what was asked.
     #[error(transparent)]
     Central(zonepulse_central::Error),
+    /// A backup was not read or restored.
+    #[error(transparent)]
+    Backup(#[from] zonepulse_backup::Error),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),

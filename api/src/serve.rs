@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zonepulse_central::accounts::{self, Administrator};
+use zonepulse_central::backups::Scheduler;
 use zonepulse_central::probes::pulling::Pulling;
 use zonepulse_central::retirements::webhook::{Alerter, Webhook};
 use zonepulse_central::zones::{self, Refresher, notify};
@@ -145,6 +146,7 @@ pub async fn serve(
         sessions: sessions::Options { idle_ms: settings.limits.session_s * 1000, ..sessions::Options::default() },
         images: crate::data::images(&settings.data, &settings.images.directory),
         push: push::Options { directory: Some(settings.data.join(crate::data::PUSH)) },
+        backups: settings.backup.options(&settings.data)?,
     };
     let central = Central::new(store.clone(), engine, ingest.clone(), options)?;
     let upkeep = Upkeep::start(store.clone())?;
@@ -159,6 +161,7 @@ pub async fn serve(
     let watching = tokio::spawn(central.watch().clone().run(ended(ending.clone())));
     let refreshing = tokio::spawn(Refresher::new(central.zones().clone()).run(ended(ending.clone())));
     let alerting = tokio::spawn(Alerter::new(central.clone(), webhook).run(ended(ending.clone())));
+    let saving = tokio::spawn(Scheduler::new(central.backups().clone()).run(ended(ending.clone())));
     let notified = notify.map(|notify| tokio::spawn(notify.run(central.zones().clone(), ended(ending.clone()))));
     let live = Live { tls: tls.clone(), app: app.clone() };
     let (limits, proxy) = (settings.limits, settings.proxy.clone());
@@ -190,6 +193,7 @@ pub async fn serve(
         watching.await?;
         refreshing.await?;
         alerting.await?;
+        saving.await?;
         if let Some(notified) = notified {
             notified.await?;
         }

@@ -12,12 +12,14 @@
 //! * [`diagnostics`]: what keeps a server's probe from counting, from the probe itself;
 //! * [`fleet`]: what was heard of servers, what was refused of them, and how well each is;
 //! * [`zones`], [`verdicts`], [`retirements`]: the catalogue, which of its records can be deleted, and how;
+//! * [`backups`]: saving the store while it is in use;
 //! * [`metrics`], [`readiness`]: how the central itself is.
 //!
 //! Services are called on threads that may block, unless they are `async`.
 
 pub mod accounts;
 pub mod addresses;
+pub mod backups;
 mod central;
 pub mod credentials;
 pub mod diagnostics;

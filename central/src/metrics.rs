@@ -33,6 +33,7 @@ impl Services<'_> {
         self.queries(out)?;
         self.catalogue(out)?;
         self.sessions(out)?;
+        self.backups(out)?;
         self.pulled(out)
     }
 
@@ -42,6 +43,30 @@ impl Services<'_> {
         out.gauge("sessions", "Sessions of users who have logged in", counts.open)?;
         out.gauge("sessions_limit", "Sessions that may be open", counts.limit)?;
         out.counter("sessions_displaced", "Sessions that ended because their user opened too many", counts.displaced)
+    }
+
+    /// Backups, if they are configured.
+    fn backups(&self, out: &mut Out<'_>) -> fmt::Result {
+        let backups = self.0.backups();
+        if backups.options().is_none() {
+            return Ok(());
+        }
+        let status = backups.status();
+        out.gauge("backup_running", "1 while a backup is being made", u64::from(status.running.is_some()))?;
+        out.counter("backup_failures", "Backups that failed", status.failures)?;
+        out.gauge("backups", "Backups at the destination, as of the last look", status.backups.len() as u64)?;
+        if let Some(free_bytes) = status.free_bytes {
+            out.gauge("backup_free_bytes", "What was free at the destination after the last backup", free_bytes)?;
+        }
+        let Some(last) = status.backups.iter().map(|backup| &backup.manifest).max_by_key(|manifest| manifest.time_ms) else {
+            return Ok(());
+        };
+        out.gauge("backup_last_success_timestamp_seconds", "The time whose state the last backup holds", last.time_ms / 1000)?;
+        let age_s = now_ms().saturating_sub(last.time_ms) / 1000;
+        out.gauge("backup_age_seconds", "The age of the last backup", age_s)?;
+        out.gauge("backup_size_bytes", "Bytes of all objects of the last backup", last.size_bytes())?;
+        out.gauge("backup_new_bytes", "Bytes that the last backup added", last.new_bytes)?;
+        out.gauge("backup_duration_milliseconds", "How long the last backup took", last.duration_ms)
     }
 
     /// Zones, and records that are being retired.

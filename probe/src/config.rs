@@ -149,6 +149,8 @@ pub struct Spool {
     pub min_free_bytes: u64,
     /// Total size of the refused batches, bytes.
     pub max_refused_bytes: u64,
+    /// Total size of the delivered batches that are kept, bytes.
+    pub max_delivered_bytes: u64,
 }
 
 /// `[deliver]`
@@ -262,12 +264,13 @@ impl Config {
             ));
         }
         bounds::within("memory.max_bytes", self.memory.max_bytes as u64, 0..=bounds::MOST_BYTES)?;
-        let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes } = &self.spool;
+        let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes, max_delivered_bytes } = &self.spool;
         need(!dir.as_os_str().is_empty(), "spool.dir: is empty; give a directory for the exclusive use of this probe")?;
         bounds::absolute("spool.dir", Some(dir))?;
         bounds::within("spool.max_bytes", *max_bytes, spool::MIN_BYTES..=bounds::MOST_BYTES)?;
         bounds::within("spool.min_free_bytes", *min_free_bytes, 0..=bounds::MOST_BYTES)?;
         bounds::within("spool.max_refused_bytes", *max_refused_bytes, 0..=bounds::MOST_BYTES)?;
+        bounds::within("spool.max_delivered_bytes", *max_delivered_bytes, 0..=bounds::MOST_BYTES)?;
         // Heartbeats use HTTP whatever the communication, and the central may change that.
         central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?;
         Address::parse(&self.deliver.rabbitmq.url).map_err(|what| format!("deliver.rabbitmq.url: {what}"))?;
@@ -289,8 +292,8 @@ impl Config {
 
     /// The spool's settings.
     pub fn spool(&self) -> spool::Settings {
-        let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes } = self.spool.clone();
-        spool::Settings { dir, max_bytes, min_free_bytes, max_refused_bytes }
+        let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes, max_delivered_bytes } = self.spool.clone();
+        spool::Settings { dir, max_bytes, min_free_bytes, max_refused_bytes, max_delivered_bytes }
     }
 
     /// The settings for delivery; reads the token file.
@@ -451,6 +454,7 @@ impl Default for Spool {
             max_bytes: 1 << 30,
             min_free_bytes: 256 << 20,
             max_refused_bytes: 64 << 20,
+            max_delivered_bytes: 64 << 20,
         }
     }
 }

@@ -124,6 +124,7 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("spool.max_bytes", "5", "must be from 33554432 to 1125899906842624, not 5"),
     ("spool.min_free_bytes", "2000000000000000", "must be from 0 to"),
     ("spool.max_refused_bytes", "2000000000000000", "must be from 0 to"),
+    ("spool.max_delivered_bytes", "2000000000000000", "must be from 0 to"),
     ("deliver.communication", "\"pigeon\"", "unknown variant"),
     ("deliver.http.url", "\"central\"", "is not a valid URL"),
     ("deliver.http.url", "\"amqp://central\"", "has the scheme amqp, not http or https"),

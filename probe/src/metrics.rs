@@ -152,6 +152,7 @@ mod tests {
             max_bytes: spool::MIN_BYTES,
             min_free_bytes: 0,
             max_refused_bytes: 1 << 20,
+            max_delivered_bytes: 0,
         };
         let status = Arc::new(Status::new(1));
         status.capture_runs();

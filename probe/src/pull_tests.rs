@@ -23,8 +23,13 @@ struct Probe {
 /// A probe with this many batches.
 fn probe(batches: u64) -> Probe {
     let dir = TempDir::new().unwrap();
-    let settings =
-        spool::Settings { dir: dir.path().into(), max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
+    let settings = spool::Settings {
+        dir: dir.path().into(),
+        max_bytes: spool::MIN_BYTES,
+        min_free_bytes: 0,
+        max_refused_bytes: 1 << 20,
+        max_delivered_bytes: 0,
+    };
     let spool = Arc::new(Spool::open(settings).unwrap());
     (0..batches).for_each(|seq| spool.put(&batch(seq)).unwrap());
     let status = Arc::new(Status::new(9));
@@ -143,7 +148,8 @@ async fn a_pulled_probe_reports_its_state_and_accepts_settings() {
     let mut probe = probe(2);
     let heartbeat: Heartbeat = serde_json::from_slice(&probe.get(HEARTBEAT_PATH).await.bytes().await.unwrap()).unwrap();
     assert_eq!((heartbeat.epoch, heartbeat.spool.batches), (9, 2));
-    let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 5, settings: ProbeSettings::default(), diagnose: None };
+    let settings = ProbeSettings::default();
+    let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 5, settings, diagnose: None, resend: None };
     let body = serde_json::to_vec(&answer).unwrap();
     let mut told = std::mem::replace(&mut probe.told, mpsc::channel(1).1);
     let taking = tokio::spawn(async move {

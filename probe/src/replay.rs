@@ -104,7 +104,7 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let plan = Plan::new(config, settings)?;
     let in_flight_bytes = plan.budget.in_flight_bytes;
     let name = format!("replay-{}", config.server_id);
-    let own = spool::Settings { dir: config.spool.dir.join(name), ..config.spool() };
+    let own = spool::Settings { dir: config.spool.dir.join(name), max_delivered_bytes: 0, ..config.spool() };
     // The agent's spool contains this one.
     spool::restrict(&config.spool.dir)?;
     let spool = Arc::new(Spool::open(own)?);

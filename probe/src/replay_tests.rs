@@ -58,7 +58,8 @@ impl Replay {
     /// Reads a plan; returns totals and batches: number, start, hits.
     fn read(&self, plan: &Plan) -> (Totals, Vec<(u64, u64, u64)>) {
         let dir = self.dir.path().join("spool");
-        let settings = spool::Settings { dir, max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 0 };
+        let settings =
+            spool::Settings { dir, max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 0, max_delivered_bytes: 0 };
         let spool = Spool::open(settings).unwrap();
         let totals = plan.read(&spool, &AtomicBool::new(false)).unwrap();
         let batches = std::iter::from_fn(|| spool.claim()).map(|entry| {

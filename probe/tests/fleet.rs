@@ -67,6 +67,7 @@ impl Central {
             settings_version: at as u64 + 1,
             settings: self.settings[at].clone(),
             diagnose: None,
+            resend: None,
         }
     }
 

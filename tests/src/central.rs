@@ -72,6 +72,14 @@ impl Central {
         Self::start_with(servers, Some(configuration.to_owned()))
     }
 
+    /// Starts a central on a data directory that exists, which it moves into a folder of its own.
+    pub fn start_at(data: &Path) -> Self {
+        let mut central = Self::made(&[], None);
+        fs::rename(data, central.data()).expect("both are temporary");
+        central.start_again();
+        central
+    }
+
     /// Starts a central with TLS and a configuration file.
     pub fn start_secure(servers: &[&str], authority: &Authority, certificate: &Certificate, configuration: &str) -> Self {
         let mut central = Self::made(servers, Some(tls(certificate) + configuration));
@@ -267,6 +275,11 @@ impl Central {
     pub fn check(&self) -> String {
         assert!(self.process.is_none(), "one process opens the store");
         succeed(program_command("zonepulse").arg("check").arg(self.data()), Duration::from_secs(60))
+    }
+
+    /// The configuration file with which it starts the next time.
+    pub fn configure(&mut self, configuration: &str) {
+        self.configuration = Some(configuration.to_owned());
     }
 
     /// Its data directory.

@@ -4,6 +4,7 @@
 //! test fails, the output of its processes is shown.
 
 pub mod api;
+pub mod backup;
 pub mod batches;
 pub mod browser;
 pub mod capture;
@@ -29,6 +30,7 @@ pub mod queue;
 pub mod rabbitmq;
 pub mod recall;
 pub mod small_store;
+pub mod sshd;
 pub mod sums;
 pub mod supervisor;
 pub mod wait;

@@ -43,6 +43,27 @@ pub fn alone() -> Result<MutexGuard<'static, ()>, String> {
     Ok(ONE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// A server for SSH.
+pub fn sshd() -> Result<(), String> {
+    let is_there = ["/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/ssh-keygen"].iter().all(|path| Path::new(path).exists());
+    if is_there { Ok(()) } else { Err("there is no sshd: install openssh-server".to_owned()) }
+}
+
+/// A server for S3: `s3s-fs`.
+pub fn s3() -> Result<PathBuf, String> {
+    let named = std::env::var_os("ZONEPULSE_TESTS_S3S_FS").map(PathBuf::from);
+    let path = named.unwrap_or_else(|| PathBuf::from("/usr/local/bin/s3s-fs"));
+    let how = "cargo install s3s-fs --features binary, or set ZONEPULSE_TESTS_S3S_FS";
+    if path.exists() { Ok(path) } else { Err(format!("there is no server for S3: {how}")) }
+}
+
+/// The program `age`.
+pub fn age() -> Result<PathBuf, String> {
+    let named = std::env::var_os("ZONEPULSE_TESTS_AGE").map(PathBuf::from);
+    let path = named.unwrap_or_else(|| PathBuf::from("/usr/bin/age"));
+    if path.exists() { Ok(path) } else { Err("there is no age: install it, or set ZONEPULSE_TESTS_AGE".to_owned()) }
+}
+
 /// Permission to capture on the loopback interface, exclusively: two measurements would affect each
 /// other.
 pub fn capture_rights() -> Result<MutexGuard<'static, ()>, String> {

@@ -239,6 +239,7 @@ const SHAPES: readonly [path: RegExp, members: Record<string, "list" | "text" | 
   [/^retirements\/[^/]+\/simulation$/, {}],
   [/^retirements(\/[^/]+)?$/, { retirement_id: "number", name: "text", resources: "list" }],
   [/^zones(\/[^/]+)?$/, { zone_id: "number", zone: "text", servers: "list" }],
+  [/^backups$/, { backup_id: "text", state: "text", time: "text", destination: "text" }],
   [/^servers$/, { server_id: "number", server: "text" }],
   [/^pvservers\/diagnostics\/[^/]+$/, { run: "number", state: "text", findings: "list" }],
   [/^pvservers(\/[^/]+)?$/, { server_id: "number", server: "text", services: "list", settings: "object" }],

@@ -226,6 +226,19 @@ pub struct HeartbeatAnswer {
     /// [`DIAGNOSTICS_PATH`]. The order is repeated until the result arrives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnose: Option<u64>,
+    /// Batches that the central wants again; none if it has forgotten none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend: Option<Resend>,
+}
+
+/// Delivered batches to send again, because the central was restored from a backup and has forgotten them. Those that it
+/// has not forgotten count once all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resend {
+    /// Identifies the request: when the central was restored, Unix milliseconds. A probe follows each request once.
+    pub restored_at_ms: u64,
+    /// Batches delivered at this time or later are wanted, by the central's clock, Unix milliseconds.
+    pub delivered_since_ms: u64,
 }
 
 /// Where a probe posts the result of diagnostics, with the parameter `run`.
@@ -364,14 +377,22 @@ mod tests {
         let rabbitmq = (any_text(), any::<u16>(), any::<bool>(), any_text()).prop_map(|(address, port, tls, password)| {
             RabbitmqSettings { address, port, tls, virtual_host: "/".into(), user: "probe".into(), password: password.into() }
         });
-        let flags = any::<(bool, bool, bool)>();
+        let flags = any::<(bool, bool, bool, bool)>();
         let seconds = || prop_oneof![Just(0), Just(1), Just(300), Just(3600), Just(u32::MAX), any::<u32>()];
         let text = || prop::option::of(any_text());
         (flags, seconds(), seconds(), prop::sample::select(ways), (text(), text()), prop::option::of(rabbitmq)).prop_map(
-            |((dns_monitoring, system_monitoring, verify_ca), dns, system, communication, (api_url, pull_token), rabbitmq)| {
+            |(
+                (dns_monitoring, dns_served, system_monitoring, verify_ca),
+                dns,
+                system,
+                communication,
+                (api_url, pull_token),
+                rabbitmq,
+            )| {
                 ProbeSettings {
                     dns_monitoring,
                     dns_interval_s: dns,
+                    dns_served,
                     system_monitoring,
                     system_interval_s: system,
                     communication,
@@ -398,7 +419,7 @@ mod tests {
             settings in any_settings(),
             diagnose in prop::option::of(any_number()),
         ) {
-            let answer = HeartbeatAnswer { received_at_ms, settings_version: version, settings, diagnose };
+            let answer = HeartbeatAnswer { received_at_ms, settings_version: version, settings, diagnose, resend: None };
             let text = serde_json::to_string(&answer).unwrap();
             prop_assert_eq!(serde_json::from_str::<HeartbeatAnswer>(&text).unwrap(), answer);
         }
@@ -407,11 +428,11 @@ mod tests {
     #[test]
     fn an_answer_reads_as_it_was_written() {
         let text = concat!(
-            r#"{"received_at_ms":7,"settings_version":3,"settings":{"dns_monitoring":true,"dns_interval_s":60,"#,
+            r#"{"received_at_ms":7,"settings_version":3,"settings":{"dns_monitoring":true,"dns_interval_s":60,"dns_served":true,"#,
             r#""system_monitoring":true,"system_interval_s":5,"communication":"http","api_url":null,"verify_ca":true,"rabbitmq":null}}"#
         );
-        let answer =
-            HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default(), diagnose: None };
+        let settings = ProbeSettings::default();
+        let answer = HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings, diagnose: None, resend: None };
         assert_eq!(serde_json::to_string(&answer).unwrap(), text);
         assert_eq!(serde_json::from_str::<HeartbeatAnswer>(text).unwrap(), answer);
         let order = text.replacen('{', r#"{"diagnose":9,"#, 1);

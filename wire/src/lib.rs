@@ -44,7 +44,9 @@ pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER};
 pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};
 pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, VERSION, peek_identity, peek_version};
-pub use heartbeat::{BlindReason, Blindness, CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
+pub use heartbeat::{
+    BlindReason, Blindness, CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, Resend, SpoolState, State,
+};
 pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};
 pub use message::{MEDIA_TYPE, Message, SERVER_HEADER};

@@ -99,6 +99,7 @@ impl Serve {
             ("store", settings.store != running.store),
             ("limits", settings.limits != running.limits),
             ("proxy", settings.proxy != running.proxy),
+            ("backup", settings.backup != running.backup),
         ];
         for (key, _) in differ.into_iter().filter(|(_, differs)| *differs) {
             tracing::warn!(key, "this key has changed and needs a restart");

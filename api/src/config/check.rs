@@ -50,6 +50,9 @@ impl Settings {
         if retirement.webhook_url.is_some() && retirement.webhook_secret.as_ref().is_none_or(Secret::is_empty) {
             return Some(("retirement.webhook_secret", "is missing: alerts are signed with it".to_owned()));
         }
+        if let Some(bad) = self.backup.bad_value().or_else(|| self.backup.bad_recipient()) {
+            return Some(bad);
+        }
         // Not the URL itself: a password may be in it.
         if let Some(what) = self.rabbitmq.url.as_ref().and_then(|url| Address::parse(url).err()) {
             return Some(("rabbitmq.url", what.to_owned()));
@@ -59,7 +62,7 @@ impl Settings {
     }
 
     fn paths(&self) -> Vec<(&'static str, &Path)> {
-        let Settings { data, tls, rabbitmq, pull, zones, retirement, images, .. } = self;
+        let Settings { data, tls, rabbitmq, pull, zones, retirement, images, backup, .. } = self;
         let named = [
             ("tls.certificate_file", tls.certificate_file.as_deref()),
             ("tls.key_file", tls.key_file.as_deref()),
@@ -70,7 +73,7 @@ impl Settings {
             ("retirement.webhook_ca_file", retirement.webhook_ca_file.as_deref()),
             ("images.directory", Some(images.directory.as_path())),
         ];
-        let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
+        let named = named.into_iter().chain(backup.paths()).filter_map(|(key, path)| Some((key, path?)));
         std::iter::once(("data", data.as_path())).chain(named).collect()
     }
 
@@ -79,7 +82,7 @@ impl Settings {
     }
 
     fn numbers(&self) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
-        let Settings { rabbitmq, pull, query, sql, store, ingest, limits, .. } = self;
+        let Settings { rabbitmq, pull, query, sql, store, ingest, limits, backup, .. } = self;
         let any = 1..=u64::from(u32::MAX);
         vec![
             ("rabbitmq.prefetch", rabbitmq.prefetch.into(), 1..=4096),
@@ -123,6 +126,11 @@ impl Settings {
             ("limits.request_timeout_s", limits.request_timeout_s, 1..=DAY_S),
             ("limits.shutdown_s", limits.shutdown_s, 0..=HOUR_S),
             ("limits.session_s", limits.session_s, 60..=DAY_S),
+            ("backup.every_s", backup.every_s, 0..=366 * DAY_S),
+            ("backup.keep_last", backup.keep_last.into(), 1..=10_000),
+            ("backup.keep_daily", backup.keep_daily.into(), 0..=10_000),
+            ("backup.keep_weekly", backup.keep_weekly.into(), 0..=10_000),
+            ("backup.min_free_bytes", backup.min_free_bytes, 0..=MOST_DISK),
         ]
     }
 
@@ -261,10 +269,25 @@ mod tests {
         ("retirement.webhook_url", "\"alerts.example\"", "\"alerts.example\" does not begin with http:// or https://"),
         ("retirement.webhook_ca_file", "\"ca.pem\"", "must be an absolute path, not \"ca.pem\""),
         ("images.directory", "\"images\"", "must be an absolute path, not \"images\""),
+        ("backup.destination", "\"backups\"", "\"backups\": give an absolute path, ssh://"),
+        ("backup.destination", "\"ssh://backup.example/srv\"", "has no user"),
+        ("backup.recipients", "[\"age1abc\"]", "only recipients age1… of X25519"),
+        ("backup.recipients", "[\"AGE-SECRET-KEY-1ABC\"]", "this is a private key"),
+        ("backup.every_s", "40000000", "must be from 0 to 31622400, not 40000000"),
+        ("backup.keep_last", "0", "must be from 1 to 10000, not 0"),
+        ("backup.keep_daily", "10001", "must be from 0 to 10000, not 10001"),
+        ("backup.keep_weekly", "10001", "must be from 0 to 10000, not 10001"),
+        ("backup.min_free_bytes", "2000000000000000", "must be from 0 to"),
+        ("backup.ssh_identity_file", "\"id\"", "must be an absolute path, not \"id\""),
+        ("backup.ssh_known_hosts_file", "\"hosts\"", "must be an absolute path, not \"hosts\""),
+        ("backup.s3_endpoint", "\"s3.example\"", "\"s3.example\" does not begin with http:// or https://"),
+        ("backup.s3_credentials_file", "\"key\"", "must be an absolute path, not \"key\""),
+        ("backup.s3_ca_file", "\"ca.pem\"", "must be an absolute path, not \"ca.pem\""),
     ];
 
     /// Keys for which any value of the right type is valid.
-    const FREE: &[&str] = &["log.requests", "rabbitmq.verify_ca", "retirement.webhook_secret"];
+    const FREE: &[&str] =
+        &["log.requests", "rabbitmq.verify_ca", "retirement.webhook_secret", "backup.verify_all", "backup.s3_region"];
 
     fn read(text: &str) -> Result<Settings, Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -325,6 +348,18 @@ mod tests {
             assert!(said.contains("retirement.webhook_secret: is missing"), "{said}");
         }
         with("webhook_secret = \"hush\"").unwrap();
+    }
+
+    #[test]
+    fn backups_without_a_key_are_refused_and_a_private_one_is_not_shown() {
+        let said = read("[backup]\ndestination = \"/backups\"").unwrap_err().to_string();
+        assert!(said.contains("backup.recipients: is empty"), "{said}");
+        let said = read("[backup]\nrecipients = [\"AGE-SECRET-KEY-1HUSH\"]").unwrap_err().to_string();
+        assert!(!said.contains("HUSH"), "{said}");
+        let recipient = "age1ldswndj4dwnpdh0kt9668g9hghr4w252x0z0ky70r0wkrgrftgjqfj3f8e";
+        let settings = read(&format!("[backup]\ndestination = \"/backups\"\nrecipients = [\"{recipient}\"]")).unwrap();
+        let options = settings.backup.options(Path::new("/data")).unwrap().unwrap();
+        assert_eq!(options.recipients[0].to_string(), recipient);
     }
 
     #[test]

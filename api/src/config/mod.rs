@@ -2,12 +2,14 @@
 //!
 //! `zonepulse.example.toml` explains every key and contains the defaults.
 
+mod backup;
 mod check;
 mod ingest;
 mod read;
 mod renamed;
 pub mod room;
 
+pub use backup::{Backup, s3_options};
 pub use ingest::Ingest;
 
 use crate::Error;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub retirement: Retirement,
     /// Programs of the probe, for installing it on nodes.
     pub images: Images,
+    /// Backups of the store.
+    pub backup: Backup,
     /// Warnings for whoever wrote it: names that the next release will refuse.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -390,6 +394,7 @@ impl Default for Settings {
             zones: Zones::default(),
             retirement: Retirement::default(),
             images: Images::default(),
+            backup: Backup::default(),
             warnings: Vec::new(),
         }
     }
@@ -548,6 +553,7 @@ mod tests {
             "proxy",
             "zones",
             "retirement",
+            "backup",
             "images",
         ] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };

@@ -7,7 +7,7 @@ use crate::{Central, Error};
 use std::net::IpAddr;
 use zonepulse_ingest::fleet::probe_settings;
 use zonepulse_model::ServerId;
-use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
+use zonepulse_wire::{Heartbeat, HeartbeatAnswer, Resend};
 
 /// Processes a heartbeat received at this time, by whichever transport, and returns the answer for the probe. One that
 /// the central fetched has no address.
@@ -33,8 +33,12 @@ fn answer(central: &Central, server_id: u32, received_at_ms: u64, order: Option<
     let server =
         registry.server(ServerId::new(server_id))?.ok_or_else(|| Error::Missing(format!("no server has the id {server_id}")))?;
     let settings = registry.effective_settings(ServerId::new(server_id))?;
+    let restoration = central.store().restoration()?;
+    // A probe follows this once, however often it is told.
+    let resend =
+        restoration.map(|restored| Resend { restored_at_ms: restored.restored_ms, delivered_since_ms: restored.saved_ms });
     let settings = probe_settings(&settings, &server);
-    Ok(HeartbeatAnswer { received_at_ms, settings_version, settings, diagnose: order })
+    Ok(HeartbeatAnswer { received_at_ms, settings_version, settings, diagnose: order, resend })
 }
 
 /// Everything in a heartbeat is kept in memory and displayed, so it must be short and its numbers plausible.

@@ -109,6 +109,7 @@ mod tests {
             sessions: Default::default(),
             images: Default::default(),
             push: Default::default(),
+            backups: None,
         };
         let central = Central::new(store.clone(), engine, ingest, options).unwrap();
         let authority = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem();

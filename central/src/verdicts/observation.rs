@@ -125,6 +125,7 @@ fn why(reasons: Reasons) -> Why {
         Some(Unobserved::Evicted) => Why::Evicted,
         Some(Unobserved::Unreadable) => Why::Unreadable,
         Some(Unobserved::Folded) => Why::Folded,
+        Some(Unobserved::Restored) => Why::Other("the store was restored from a backup".to_owned()),
         Some(other) => Why::Other(other.as_str().replace('_', " ")),
     }
 }

@@ -147,7 +147,8 @@ impl Fleet for Known {
 
     fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
         lock(&self.heartbeats).push((server_id, heartbeat));
-        Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default(), diagnose: None })
+        let settings = ProbeSettings::default();
+        Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings, diagnose: None, resend: None })
     }
 
     fn diagnosing(&self, _: ServerId) -> Option<u64> {

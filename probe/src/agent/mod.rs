@@ -290,6 +290,14 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
 
     /// Applies the central's settings if they are new and valid.
     fn take_settings(&mut self, told: Told) {
+        if let Some(request) = told.answer.resend {
+            let spool = self.spool.clone();
+            drop(spawn_blocking(move || {
+                if let Err(error) = spool.resend(&request) {
+                    tracing::warn!(%error, "delivered batches that the central wants again cannot be taken back; will retry");
+                }
+            }));
+        }
         let kept = Kept::of(self.config.server_id, told.answer);
         let result = self.follow_central(kept);
         if let Some(taken) = told.taken {

@@ -104,8 +104,13 @@ mod tests {
     use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
     fn refuse(dir: &Path, seqs: std::ops::Range<u64>) {
-        let settings =
-            spool::Settings { dir: dir.into(), max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
+        let settings = spool::Settings {
+            dir: dir.into(),
+            max_bytes: spool::MIN_BYTES,
+            min_free_bytes: 0,
+            max_refused_bytes: 1 << 20,
+            max_delivered_bytes: 0,
+        };
         let spool = Spool::open(settings).unwrap();
         for seq in seqs {
             let batch = Batch {

@@ -93,6 +93,7 @@ fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {
         max_bytes: spool::MIN_BYTES,
         min_free_bytes: 0,
         max_refused_bytes: 1 << 20,
+        max_delivered_bytes: 0,
     };
     let spool = Spool::open(settings).unwrap();
     (0..batches).for_each(|seq| spool.put(&batch(seq).into()).unwrap());

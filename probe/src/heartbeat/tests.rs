@@ -26,7 +26,7 @@ async fn central(answer: ProbeSettings) -> (String, Heard) {
         }
         let received_at_ms = heartbeat.sent_at_ms + 5000;
         lock(&heard).push(heartbeat);
-        Ok(Json(HeartbeatAnswer { received_at_ms, settings_version: 4, settings: answer, diagnose: None }))
+        Ok(Json(HeartbeatAnswer { received_at_ms, settings_version: 4, settings: answer, diagnose: None, resend: None }))
     };
     let app = Router::new().route(PATH, post(respond)).with_state((heard.clone(), answer));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -38,7 +38,7 @@ async fn central(answer: ProbeSettings) -> (String, Heard) {
 fn in_force(urls: &[&str], token: &str) -> InForce {
     let way = |url: &&str| deliver::http::Settings { url: (*url).into(), token: Secret::new(token), trust: Trust::System };
     let heartbeat: Vec<_> = urls.iter().map(way).collect();
-    let monitoring = config::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
+    let monitoring = config::Monitoring { dns: true, dns_interval_s: 60, dns_served: false, system: true, system_interval_s: 5 };
     let delivery = deliver::Settings::Http(heartbeat[0].clone());
     InForce { version: None, monitoring, delivery, heartbeat, pull: None, refused: None, moved_to: None, overridden: Vec::new() }
 }
@@ -49,6 +49,7 @@ fn reporter(dir: &TempDir) -> Arc<Reporter> {
         max_bytes: spool::MIN_BYTES,
         min_free_bytes: 0,
         max_refused_bytes: 1 << 20,
+        max_delivered_bytes: 0,
     };
     let status = Arc::new(Status::new(77));
     status.capture_stopped("no such device");

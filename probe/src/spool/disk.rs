@@ -1,13 +1,14 @@
 //! Operations on a spool's directory, each safe against a crash.
 
 use super::Key;
-use super::names::{LOCK, REFUSED, is_own, is_spool_of_replay, is_temporary, temporary_name};
+use super::names::{DELIVERED, LOCK, REFUSED, is_own, is_spool_of_replay, is_temporary, temporary_name};
 use crate::Error;
 use crate::room::Room;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use zonepulse_private::Entry;
 
 /// The block size of nearly all file systems.
@@ -48,7 +49,9 @@ pub(super) fn occupied(size_bytes: u64) -> u64 {
 impl Disk {
     pub(super) fn open(dir: &Path) -> Result<Disk, Error> {
         restrict(dir)?;
-        zonepulse_private::directory(&dir.join(REFUSED), |_| Entry::Foreign)?;
+        for inside in [REFUSED, DELIVERED] {
+            zonepulse_private::directory(&dir.join(inside), |_| Entry::Foreign)?;
+        }
         Ok(Disk {
             dir: dir.to_owned(),
             #[cfg(test)]
@@ -151,6 +154,13 @@ impl Disk {
             _ => self.sync_parent(&to)?,
         }
         if from.parent() == to.parent() { Ok(()) } else { self.sync_parent(&from) }
+    }
+
+    /// Renames a file without waiting for the disk, and gives it the current time.
+    pub(super) fn set_aside(&self, from: &str, to: &str) -> Result<(), Error> {
+        let (from, to) = (self.dir.join(from), self.dir.join(to));
+        let moved = self.step().and_then(|()| fs::rename(&from, &to));
+        moved.and_then(|()| File::open(&to)?.set_modified(SystemTime::now())).map_err(Error::disk("rename", from))
     }
 
     /// Makes previous removals durable.

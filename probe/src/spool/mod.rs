@@ -9,6 +9,8 @@
 //! pending.json          what the next batch has to report (see `note.rs`)
 //! settings.json         the central's last settings (see [`crate::settings`])
 //! refused/              batches that the central refused for good, and why (see `refused.rs`)
+//! delivered/            the last batches that the central confirmed (see `delivered.rs`)
+//! resent.json           which delivered batches were sent again (see `delivered.rs`)
 //! ```
 //!
 //! * A batch is written under a temporary name, fsynced and renamed, and the directory is fsynced:
@@ -21,6 +23,7 @@
 //! * The directory is read once, when the spool is opened. Files that the spool did not write are
 //!   left alone.
 
+mod delivered;
 mod disk;
 mod given;
 mod names;
@@ -29,6 +32,7 @@ mod refused;
 pub mod survey;
 
 use crate::Error;
+use delivered::Delivered;
 use disk::Disk;
 pub(crate) use disk::restrict;
 use note::{Carried, Note, Report};
@@ -59,6 +63,8 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// Maximum disk space for all refused batches, bytes.
     pub max_refused_bytes: u64,
+    /// Maximum disk space for all delivered batches that are kept, bytes.
+    pub max_delivered_bytes: u64,
 }
 
 /// A directory of batches; see the module.
@@ -70,6 +76,8 @@ pub struct Spool {
     note: Mutex<Note>,
     /// Held only briefly, never while waiting for the disk.
     index: Mutex<Index>,
+    /// Held while files are moved.
+    delivered: Mutex<Delivered>,
     changed: Notify,
     /// Number of batches added, for those waiting to pull.
     arrivals: watch::Sender<u64>,
@@ -161,11 +169,13 @@ impl Spool {
             foreign = files.foreign.len(),
             "spool opened"
         );
+        let delivered = Delivered::read(&disk)?;
         let spool = Spool {
             settings,
             disk,
             note: Mutex::new(note),
             index: Mutex::new(index),
+            delivered: Mutex::new(delivered),
             changed: Notify::new(),
             arrivals: watch::Sender::new(0),
             evicted: AtomicU64::new(0),
@@ -236,15 +246,13 @@ impl Spool {
         self.disk.read_file(&key.file_name())
     }
 
-    /// Removes a batch that the central has confirmed.
+    /// Removes a batch that the central has confirmed; it may be kept among the delivered ones.
     ///
     /// Not fsynced: if the batch reappears after a power failure, it is delivered again and counts
     /// once.
     pub fn remove(&self, key: Key) -> Result<(), Error> {
-        if lock(&self.index).take(key).is_some() {
-            self.disk.remove(&key.file_name())?;
-        }
-        Ok(())
+        let Some(taken) = lock(&self.index).take(key) else { return Ok(()) };
+        self.retire(key, taken.size_bytes)
     }
 
     /// Sets aside a batch that the central refused for good, with the reason next to it. The next
@@ -418,18 +426,22 @@ impl Spool {
     fn shortage(&self, size_bytes: u64) -> Result<u64, Error> {
         let size = disk::occupied(size_bytes);
         let over = (lock(&self.index).disk_bytes + size).saturating_sub(self.settings.max_bytes);
-        let lacking = (self.settings.min_free_bytes + size).saturating_sub(self.disk.free_bytes()?);
+        // Delivered batches are removed first.
+        let free_bytes = self.disk.free_bytes()?.saturating_add(lock(&self.delivered).disk_bytes());
+        let lacking = (self.settings.min_free_bytes + size).saturating_sub(free_bytes);
         Ok(over.max(lacking))
     }
 
     /// Writes a batch; first the note if that has something to say about it.
     fn write(&self, note: &mut Note, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let mut shortage = self.shortage(bytes.len() as u64)?;
+        self.make_room(disk::occupied(bytes.len() as u64))?;
         loop {
             let noted = self.evict(note, shortage)?;
             let write_note = || if note.carried.is_some() && !noted { note.write(&self.disk) } else { Ok(()) };
             match write_note().and_then(|()| self.disk.write(name, bytes)) {
                 // Others filled the disk: evict the oldest batches.
+                Err(error) if error.is_full() && lock(&self.delivered).forget_all(&self.disk)? => shortage = 0,
                 Err(error) if error.is_full() && !lock(&self.index).waiting.is_empty() => {
                     shortage = disk::occupied(bytes.len() as u64);
                 }

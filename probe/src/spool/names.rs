@@ -7,6 +7,10 @@ use std::path::Path;
 pub(super) const LOCK: &str = "lock";
 /// The directory of refused batches.
 pub(super) const REFUSED: &str = "refused";
+/// The directory of delivered batches that are kept.
+pub(super) const DELIVERED: &str = "delivered";
+/// Which delivered batches were sent again.
+pub(super) const RESENT: &str = "resent.json";
 /// What the next batch has to report.
 pub(super) const NOTE: &str = "pending.json";
 /// The central's last settings. Not part of the spool itself, but just as important.
@@ -17,7 +21,7 @@ pub(super) const TRIAL: &str = ".trial.tmp";
 
 /// Whether this is a file of the spool other than a batch.
 pub(super) fn is_own(name: &str) -> bool {
-    [LOCK, REFUSED, SETTINGS].contains(&name) || is_note(name)
+    [LOCK, REFUSED, DELIVERED, RESENT, SETTINGS].contains(&name) || is_note(name)
 }
 
 /// Whether this is a file that is still being written.
@@ -26,7 +30,7 @@ pub(super) fn is_temporary(name: &str) -> bool {
         return true;
     }
     let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-    name.is_some_and(|name| Key::from_file_name(name).is_some() || is_note(name) || name == SETTINGS)
+    name.is_some_and(|name| Key::from_file_name(name).is_some() || is_note(name) || [SETTINGS, RESENT].contains(&name))
 }
 
 /// The name of a file while it is being written.

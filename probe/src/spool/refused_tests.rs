@@ -14,7 +14,8 @@ fn batch(seq: u64) -> Batch {
 
 fn open(dir: &TempDir) -> Spool {
     let dir = dir.path().to_owned();
-    Spool::open(Settings { dir, max_bytes: MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20 }).unwrap()
+    Spool::open(Settings { dir, max_bytes: MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20, max_delivered_bytes: 0 })
+        .unwrap()
 }
 
 /// A spool in use, with these batches refused.
@@ -126,7 +127,13 @@ fn an_unreadable_batch_is_sent_again_unchanged() {
 fn offered_batches_are_not_evicted_for_newly_refused_ones() {
     let dir = TempDir::new().unwrap();
     drop(with_refused(&dir, 0..1));
-    let settings = Settings { dir: dir.path().into(), max_bytes: MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 0 };
+    let settings = Settings {
+        dir: dir.path().into(),
+        max_bytes: MIN_BYTES,
+        min_free_bytes: 0,
+        max_refused_bytes: 0,
+        max_delivered_bytes: 0,
+    };
     let spool = Spool::open(settings).unwrap();
     all(&dir)[0].offer().unwrap();
     refuse(&spool, batch(1));
@@ -137,7 +144,13 @@ fn offered_batches_are_not_evicted_for_newly_refused_ones() {
 fn a_full_spool_takes_nothing_back_and_evicts_nothing_for_it() {
     let dir = TempDir::new().unwrap();
     drop(with_refused(&dir, 0..1));
-    let settings = Settings { dir: dir.path().into(), max_bytes: 4096, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
+    let settings = Settings {
+        dir: dir.path().into(),
+        max_bytes: 4096,
+        min_free_bytes: 0,
+        max_refused_bytes: 1 << 20,
+        max_delivered_bytes: 0,
+    };
     let spool = Spool::open(settings).unwrap();
     spool.put(&batch(1).into()).unwrap();
     all(&dir)[0].offer().unwrap();

@@ -113,8 +113,13 @@ mod tests {
     use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
     fn spool(dir: &TempDir) -> Spool {
-        let settings =
-            spool::Settings { dir: dir.path().into(), max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 0 };
+        let settings = spool::Settings {
+            dir: dir.path().into(),
+            max_bytes: spool::MIN_BYTES,
+            min_free_bytes: 0,
+            max_refused_bytes: 0,
+            max_delivered_bytes: 0,
+        };
         Spool::open(settings).unwrap()
     }
 

@@ -25,7 +25,13 @@ fn batch(seq: u64) -> Batch {
 }
 
 fn settings(dir: &TempDir) -> Settings {
-    Settings { dir: dir.path().join("spool"), max_bytes: MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20 }
+    Settings {
+        dir: dir.path().join("spool"),
+        max_bytes: MIN_BYTES,
+        min_free_bytes: 0,
+        max_refused_bytes: 1 << 20,
+        max_delivered_bytes: 0,
+    }
 }
 
 /// Settings with space for this many small batches.
@@ -374,7 +380,8 @@ fn evicted(batches: &[Batch]) -> Option<Evicted> {
 fn on_a_real_disk_min_free_is_kept_and_evictions_are_reported() {
     on_a_small_disk(|dir| {
         let (max_bytes, min_free_bytes) = (1 << 30, 600 << 10);
-        let settings = Settings { dir: dir.join("spool"), max_bytes, min_free_bytes, max_refused_bytes: 1 << 20 };
+        let settings =
+            Settings { dir: dir.join("spool"), max_bytes, min_free_bytes, max_refused_bytes: 1 << 20, max_delivered_bytes: 0 };
         let spool = Spool::open(settings.clone()).unwrap();
         for seq in 0..30 {
             spool.put(&large(seq).into()).unwrap();
@@ -395,7 +402,13 @@ fn on_a_real_disk_min_free_is_kept_and_evictions_are_reported() {
 #[test]
 fn on_a_disk_filled_by_others_the_oldest_is_evicted_and_then_putting_fails_until_there_is_space() {
     on_a_small_disk(|dir| {
-        let settings = Settings { dir: dir.join("spool"), max_bytes: 1 << 30, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
+        let settings = Settings {
+            dir: dir.join("spool"),
+            max_bytes: 1 << 30,
+            min_free_bytes: 0,
+            max_refused_bytes: 1 << 20,
+            max_delivered_bytes: 0,
+        };
         let spool = Spool::open(settings).unwrap();
         (0..4).for_each(|seq| spool.put(&large(seq).into()).unwrap());
         let fill = dir.join("fill");

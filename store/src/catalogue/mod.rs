@@ -45,8 +45,11 @@ pub use value::{Rdatas, Version};
 pub(crate) use zone::ZONES;
 pub use zone::{Source, Tsig, Zone, ZoneState};
 
+pub(crate) use import::LAST_ID as LAST_RESOURCE_ID;
 pub(crate) use load::load;
+pub(crate) use retirement::LAST_ID as LAST_PLAN_ID;
 pub(crate) use usage::{LateCounts, PendingLate, forget_usage, late_purged, purge_late, usage_forgotten};
+pub(crate) use zone::LAST_ID as LAST_ZONE_ID;
 
 use crate::{Actor, Inner, Registry, Store};
 

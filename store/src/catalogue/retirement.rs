@@ -8,7 +8,7 @@ use zonepulse_model::RetirementId;
 
 pub(super) const PLANS: &[u8] = b"retirement/";
 /// The largest number ever assigned to a plan.
-const LAST_ID: &[u8] = b"last_retirement_id";
+pub(crate) const LAST_ID: &[u8] = b"last_retirement_id";
 /// Maximum number of plans.
 const MOST_PLANS: usize = if cfg!(test) { 5 } else { 10_000 };
 /// Maximum size of a plan, in bytes.

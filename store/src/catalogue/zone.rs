@@ -16,7 +16,7 @@ use zonepulse_model::{ServerId, ZoneId};
 
 pub(crate) const ZONES: &[u8] = b"zone/";
 /// The largest number ever assigned to a zone.
-const LAST_ID: &[u8] = b"last_zone_id";
+pub(crate) const LAST_ID: &[u8] = b"last_zone_id";
 /// Maximum number of zones.
 const MOST_ZONES: usize = if cfg!(test) { 20 } else { 10_000 };
 /// Maximum length of a view's name, an address, or the name of an algorithm, bytes.

@@ -10,6 +10,7 @@
 //! | `default` | `horizon/` server u32 | what has left the open blocks, and what has left the disk |
 //! | `default` | `dropped/` server u32 | number of reports removed because of their times, u64 |
 //! | `default` | `zone/` id, `last_zone_id`, `last_resource_id` | JSON of [`Zone`](crate::Zone), numbers |
+//! | `default` | `store_identity`, `restorations` | JSON of [`Identity`](crate::StoreIdentity), and of a list of [`Restoration`](crate::Restoration) |
 //! | `default` | `retirement/` id, `last_retirement_id` | JSON that the central defines, a number |
 //! | `names` | record id u32 | type u16 · canonical text |
 //! | `open` | hour u32 · server u32 · start_s u64 · epoch u64 · seq u64 | a block |

@@ -49,6 +49,13 @@ impl News {
         }
     }
 
+    /// Adds time of which a restored store may have forgotten batches, Unix milliseconds.
+    pub(super) fn restored(&mut self, server_id: ServerId, from_ms: u64, until_ms: u64) {
+        if let Some(run) = Run::new(from_ms, until_ms, Unobserved::Restored.into()) {
+            self.add(Lane::new(server_id, Of::Evicted), run);
+        }
+    }
+
     fn add(&mut self, lane: Lane, run: Run) {
         let runs = self.0.entry(lane).or_default();
         // Ordinary batches of a server follow each other.
@@ -169,7 +176,7 @@ impl<'a> Writing<'a> {
         while let Some(first) = added.next() {
             let cluster = self.cluster(&prefix, first, &mut added, slack_ms.unwrap_or(0), last)?;
             let Cluster { stored, mut runs, reach_ms } = cluster;
-            if slack_ms.is_none() && stored.len() > MAX_RUNS {
+            if lane.of == Of::Covered && stored.len() > MAX_RUNS {
                 let mut why = Unobserved::Gap.into();
                 runs.iter().for_each(|run: &Run| why = run.why.union(why));
                 runs.push(Run { from_ms: first.from_ms, until_ms: reach_ms, why });

@@ -22,7 +22,7 @@ pub(crate) struct Lane {
 pub(crate) enum Of {
     /// Time covered by batches, with the reasons that concern all zones.
     Covered,
-    /// Ranges from which the probe evicted batches.
+    /// Ranges from which the probe evicted batches, or that a restored store may have forgotten.
     Evicted,
     /// Time in which messages of this zone were folded.
     Folded(String),
@@ -33,8 +33,7 @@ impl Of {
     /// same reasons are.
     pub(super) fn slack_ms(&self) -> Option<u64> {
         match self {
-            Of::Covered => None,
-            Of::Evicted => Some(0),
+            Of::Covered | Of::Evicted => None,
             Of::Folded(_) => Some(FOLD_SLACK_MS),
         }
     }

@@ -11,7 +11,8 @@
 //!   missing. The loss that a batch reports concerns all the time it covers, since it does not say when it occurred.
 //!   Time without a run is a *gap*. Where several batches cover the same time (two probes, a replay), their reasons
 //!   unite: one of them may have seen what the other one lost, but nothing says that they see the same messages.
-//! * **Evicted**: the ranges from which a probe evicted batches. They tell of time that no batch covers why it is a gap.
+//! * **Evicted**: the ranges from which a probe evicted batches, and those of which a restored store may have forgotten
+//!   batches. They tell of time that no batch covers why it is a gap.
 //!   A batch of that time that arrives after all (from a resend or a dead-letter queue) covers it, and thereby replaces
 //!   `evicted` without touching this lane.
 //! * **Folded**, one lane for each zone: when messages of the zone were counted under `<other> zone.` Separate lanes keep
@@ -34,6 +35,7 @@ pub(crate) mod cutting;
 pub(crate) mod lane;
 pub(crate) mod reading;
 pub(crate) mod reasons;
+pub(crate) mod restored;
 pub(crate) mod run;
 #[cfg(test)]
 mod tests;

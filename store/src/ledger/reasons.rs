@@ -32,11 +32,13 @@ pub enum Unobserved {
     Blind = 9,
     /// The probe's clock was set meanwhile, or messages were not counted because of their times.
     Clock = 10,
+    /// No batch covers the time, and the store was restored from a backup: it may have had a batch that is lost.
+    Restored = 11,
 }
 
 impl Unobserved {
     /// All reasons, by number.
-    pub const ALL: [Unobserved; 11] = [
+    pub const ALL: [Unobserved; 12] = [
         Unobserved::Gap,
         Unobserved::KernelDrop,
         Unobserved::InterfaceDrop,
@@ -48,6 +50,7 @@ impl Unobserved {
         Unobserved::Folded,
         Unobserved::Blind,
         Unobserved::Clock,
+        Unobserved::Restored,
     ];
 
     /// The name in answers and logs.
@@ -64,6 +67,7 @@ impl Unobserved {
             Unobserved::Folded => "folded",
             Unobserved::Blind => "blind",
             Unobserved::Clock => "clock",
+            Unobserved::Restored => "restored",
         }
     }
 

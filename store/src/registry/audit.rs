@@ -49,6 +49,13 @@ pub struct AuditEntry {
 }
 
 impl Registry<'_> {
+    /// Logs something that changes nothing in the store.
+    pub fn log(&self, action: &str, what: &str) -> Result<(), Error> {
+        let mut work = self.change();
+        work.audit(action, what, &Value::Null, &Value::Null)?;
+        work.commit()
+    }
+
     /// Entries of the audit log, newest first, skipping the first `offset`; and the total number of entries.
     pub fn audit(&self, offset: u64, limit: usize) -> Result<(Vec<AuditEntry>, u64), Error> {
         let (first, next) = self.audit_range()?;

@@ -32,6 +32,7 @@ use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
 use zonepulse_model::{ServerId, Settings, SettingsOverride};
 
+pub(crate) use server::LAST_ID as LAST_SERVER_ID;
 pub(crate) use server::{SEEN, SERVERS, removed, server_ids, server_key};
 
 pub(crate) const SETTINGS: &[u8] = b"settings";
@@ -47,7 +48,7 @@ pub struct GlobalSettings {
 
 /// The servers, users and settings of a store.
 pub struct Registry<'a> {
-    inner: &'a Inner,
+    pub(crate) inner: &'a Inner,
     actor: Option<Actor>,
     /// Secrets that were entered; `None` if none have to be.
     entered: Option<Entered>,

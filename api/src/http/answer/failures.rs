@@ -10,6 +10,8 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::BadValue { name, reason } => Problem::parameter(name, reason),
+            Error::Conflict(detail) => Problem::new(Case::Conflict, detail),
+            Error::Backup(error) => Problem::new(Case::Busy, describe(&error)).retry_after_s(30),
             Error::Missing(detail) => Problem::new(Case::NotFound, detail),
             Error::Conflict(detail) => Problem::new(Case::Conflict, detail),
             Error::NotAllowed(detail) => Problem::new(Case::NotAllowed, detail),

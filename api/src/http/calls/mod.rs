@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod audit;
+pub mod backups;
 pub mod batches;
 pub mod broker_trial;
 pub mod diagnostics;

@@ -128,6 +128,9 @@ const TABLE: &[(&str, &str, &str, &[Who])] = &[
     ("GET", "/api/v2/pvservers/jobs", "", READERS),
     ("GET", "/api/v2/pvservers/jobs/{job_id}", "", READERS),
     ("GET", "/api/v2/audit", "", ADMINISTRATORS),
+    ("GET", "/api/v2/backups", "", ADMINISTRATORS),
+    ("POST", "/api/v2/backups", "", ADMINISTRATORS),
+    ("GET", "/api/v2/backups/{backup_id}", "", ADMINISTRATORS),
     ("GET", "/api/v2/users", "", ADMINISTRATORS),
     ("POST", "/api/v2/users", r#"{"user": "new"}"#, ADMINISTRATORS),
     // Of somebody else: everybody may do this for themselves, which is a test of its own.
@@ -222,7 +225,7 @@ fn content_type(path: &str) -> &'static str {
 
 fn of_path(path: &str) -> String {
     let path = path.replace("{zone_id}", "1").replace("{resource_id}", "1").replace("{retirement_id}", "1");
-    let path = path.replace("{image}", "none").replace("{job_id}", "1");
+    let path = path.replace("{image}", "none").replace("{job_id}", "1").replace("{backup_id}", "1");
     path.replace("{server_id}", "1").replace("{user}", "other").replace("{token_id}", "1")
 }
 

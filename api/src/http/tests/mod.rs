@@ -34,7 +34,7 @@ fn app(store: Store, engine: Engine, ingest: Ingest, limits: config::Limits, add
 fn app_at(store: Store, engine: Engine, ingest: Ingest, limits: config::Limits, addresses: Addresses, clock: Clock) -> App {
     let max_pending_bytes = limits.max_pending_bytes.into();
     let sessions = zonepulse_central::sessions::Options { idle_ms: limits.session_s * 1000, clock };
-    let (zones, images, push) = Default::default();
-    let options = Options { max_pending_bytes, addresses, zones, protection: Vec::new(), sessions, images, push };
+    let (zones, images, push, backups) = Default::default();
+    let options = Options { max_pending_bytes, addresses, zones, protection: Vec::new(), sessions, images, push, backups };
     App::new(Central::new(store, engine, ingest, options).unwrap(), limits)
 }

@@ -382,7 +382,7 @@ fn nothing_prints_the_secret_that_it_holds() {
         settings: settings.clone(),
         pull_token: secret(),
     };
-    let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 1, settings, diagnose: None };
+    let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 1, settings, diagnose: None, resend: None };
     let mut config = crate::config::Settings::default();
     config.rabbitmq.url = Some("amqp://me:hush@broker.example".into());
     let consumer =

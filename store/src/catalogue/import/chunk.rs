@@ -12,7 +12,7 @@ use zonepulse_dns::RecordType;
 use zonepulse_model::{RecordId, ResourceId, ZoneId};
 
 /// The largest number ever assigned to a resource.
-pub(in crate::catalogue) const LAST_ID: &[u8] = b"last_resource_id";
+pub(crate) const LAST_ID: &[u8] = b"last_resource_id";
 
 /// What becomes of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

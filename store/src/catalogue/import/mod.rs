@@ -7,7 +7,7 @@ mod summary;
 
 pub use summary::Summary;
 
-pub(super) use chunk::LAST_ID;
+pub(crate) use chunk::LAST_ID;
 
 use super::{Catalogue, Row, UsageChange, Zone, zone};
 use crate::Error;

@@ -28,6 +28,8 @@ export const ACTIONS: Record<string, string> = {
   "retirement.create": "Plan created",
   "retirement.change": "Plan changed",
   "retirement.remove": "Plan removed",
+  "backup.start": "Backup started",
+  "store.restore": "Restored from a backup",
 };
 
 export const AREAS: readonly (readonly [prefix: string, title: string])[] = [
@@ -37,6 +39,8 @@ export const AREAS: readonly (readonly [prefix: string, title: string])[] = [
   ["zone.", "Zones"],
   ["resource.", "Records"],
   ["retirement.", "Retirement plans"],
+  ["backup.", "Backups"],
+  ["store.", "The store"],
 ];
 
 /** One value that differs. */

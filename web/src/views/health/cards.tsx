@@ -1,11 +1,12 @@
 // The central's own state, from its metrics.
 import type { ComponentChildren } from "preact";
-import { select } from "../../api";
-import { useQuery } from "../../query";
+import { useState } from "preact/hooks";
+import { asApiError, list, select, send } from "../../api";
+import { invalidate, useQuery } from "../../query";
 import { may } from "../../session";
-import { brief, bytes, count, duration, measure, NONE, plural } from "../../text";
+import { brief, bytes, count, duration, measure, NONE, plural, visible } from "../../text";
 import type { GlobalAnswer, ServerEntry } from "../../types";
-import { Card, Foreign, Notice, SaveRows, State, Table } from "../../ui";
+import { Button, Card, Foreign, Notice, SaveRows, State, Table, Time, toast } from "../../ui";
 import { RANGES, type RangeName } from "./fleet";
 import { causeOf, type Summary } from "./ledger";
 import type { Metrics } from "./prometheus";
@@ -26,6 +27,76 @@ function Facts({ rows }: { rows: readonly (readonly [name: string, value: Compon
 
 /** Names of labels do not matter here. */
 const Z = "zonepulse_";
+
+/** What the list of backups says of one. */
+interface BackupRow {
+  backup_id: string;
+  state: "running" | "complete" | "damaged" | "failed";
+  time: string;
+  kind: string | null;
+  size_bytes: number | null;
+  new_bytes: number | null;
+  done_bytes: number | null;
+  total_bytes: number | null;
+  destination: string;
+  error: string | null;
+}
+
+const BACKUP_STATES: Record<BackupRow["state"], readonly ["good" | "info" | "bad", string]> = {
+  running: ["info", "Being made"],
+  complete: ["good", "Complete"],
+  damaged: ["bad", "Damaged"],
+  failed: ["bad", "Failed"],
+};
+
+/** How many backups are shown. */
+const BACKUPS_SHOWN = 5;
+
+export function Backups() {
+  const query = useQuery("backups", (signal) => list<BackupRow>("backups", { limit: 50 }, signal), {
+    enabled: may("administrator"),
+  });
+  const [busy, setBusy] = useState(false);
+  if (!may("administrator")) return null;
+  const rows = query.data?.rows ?? [];
+  const start = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      const { backup_id } = await send<{ backup_id: string }>("POST", "backups");
+      toast(`Backup ${backup_id} was started`);
+      invalidate();
+    } catch (error) {
+      toast(asApiError(error).message, "bad");
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Card title="Backups" note={rows[0] ? visible(rows[0].destination) : undefined}>
+      {query.error && <Notice tone="bad">{query.error.message}</Notice>}
+      {query.data && rows.length === 0 && <p class="muted">There are no backups.</p>}
+      <ul class="health-checks">
+        {rows.slice(0, BACKUPS_SHOWN).map((row) => {
+          const [tone, words] = BACKUP_STATES[row.state];
+          return (
+            <li key={row.backup_id}>
+              <State tone={tone}>{words}</State> <Time at={row.time} />{" "}
+              <span class="muted">
+                {row.state === "running"
+                  ? `${bytes(row.done_bytes)} of ${bytes(row.total_bytes)}`
+                  : row.kind && `${row.kind}, ${bytes(row.size_bytes)}, ${bytes(row.new_bytes)} new`}
+                {row.error && <Foreign text={row.error} />}
+              </span>
+            </li>
+          );
+        })}
+      </ul>
+      <Button busy={busy} doing="Starting" onClick={() => void start()}>
+        Back up now
+      </Button>
+    </Card>
+  );
+}
 
 export function Central({ metrics, problems }: { metrics: Metrics; problems: readonly string[] }) {
   const free = metrics.sum(`${Z}disk_free_bytes`);

@@ -31,6 +31,11 @@ const CAUSES: Record<string, Cause> = {
     advice:
       "The probe could not deliver for so long that its spool filled up. Restore the delivery, or raise spool.max_bytes.",
   },
+  restored: {
+    words: "reports lost since the backup that the central was restored from",
+    advice:
+      "Probes send again what they still have. What is left is lost: more frequent backups, or a larger spool.max_delivered_bytes, lose less.",
+  },
   kernel_drop: {
     words: "packets dropped by the kernel",
     advice: "The probe did not keep up. Raise capture.buffer_bytes, or give the machine more CPU time.",
@@ -89,7 +94,7 @@ const DUE_MS = 11 * 60_000;
 
 function kindOf(row: ObservationRow, causes: string[]): Kind {
   if (row.observed) return "observed";
-  if (causes.includes("evicted")) return "lost";
+  if (causes.includes("evicted") || causes.includes("restored")) return "lost";
   return causes.length === 0 || causes.includes("gap") ? "gap" : "partial";
 }
 

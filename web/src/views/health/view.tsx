@@ -24,7 +24,7 @@ import {
 } from "../../ui";
 import { fetchFleet, HEALTH } from "../servers/fleet";
 import type { ViewProps } from "../index";
-import { Central, Ingest, Losses, Queries, Refusals, Store, Transport } from "./cards";
+import { Backups, Central, Ingest, Losses, Queries, Refusals, Store, Transport } from "./cards";
 import { Fleet, RANGES, rangeName, useLedger } from "./fleet";
 import { incomplete, observedShare, observedText } from "./incomplete";
 import { causeOf, summaries, type Summary } from "./ledger";
@@ -293,6 +293,7 @@ export default function View({ params }: ViewProps) {
               <div class="stack">
                 <Central metrics={known} problems={problems.data ?? []} />
                 <Transport metrics={known} />
+                <Backups />
               </div>
               <div class="stack">
                 <Ingest metrics={known} />

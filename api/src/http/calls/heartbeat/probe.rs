@@ -224,11 +224,26 @@ pub struct HeartbeatAnswerBody {
     /// Orders diagnostics: the number of the run, for `send_diagnostics`. Absent if there is no order.
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnose: Option<u64>,
+    /// Batches that the central wants again; absent if it has forgotten none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resend: Option<ResendBody>,
+}
+
+/// Delivered batches to send again, because the central was restored from a backup and has forgotten them.
+#[derive(Serialize, ToSchema)]
+pub struct ResendBody {
+    /// Identifies the request: when the central was restored, Unix milliseconds. A probe follows each request once.
+    restored_at_ms: u64,
+    /// Batches delivered at this time or later are wanted, by the central's clock, Unix milliseconds.
+    delivered_since_ms: u64,
 }
 
 impl From<wire::HeartbeatAnswer> for HeartbeatAnswerBody {
-    fn from(wire::HeartbeatAnswer { received_at_ms, settings_version, settings, diagnose }: wire::HeartbeatAnswer) -> Self {
-        HeartbeatAnswerBody { received_at_ms, settings_version, settings: settings.into(), diagnose }
+    fn from(answer: wire::HeartbeatAnswer) -> Self {
+        let wire::HeartbeatAnswer { received_at_ms, settings_version, settings, diagnose, resend } = answer;
+        let resend =
+            resend.map(|wire::Resend { restored_at_ms, delivered_since_ms }| ResendBody { restored_at_ms, delivered_since_ms });
+        HeartbeatAnswerBody { received_at_ms, settings_version, settings: settings.into(), diagnose, resend }
     }
 }
 
@@ -239,6 +254,8 @@ pub struct ProbeSettingsBody {
     dns_monitoring: bool,
     /// The length of a DNS interval, seconds.
     dns_interval_s: u32,
+    /// Whether to count which records responses served.
+    dns_served: bool,
     /// Whether to measure the machine itself.
     system_monitoring: bool,
     /// How often to measure it, seconds.
@@ -263,6 +280,7 @@ impl From<wire::ProbeSettings> for ProbeSettingsBody {
         ProbeSettingsBody {
             dns_monitoring: settings.dns_monitoring,
             dns_interval_s: settings.dns_interval_s,
+            dns_served: settings.dns_served,
             system_monitoring: settings.system_monitoring,
             system_interval_s: settings.system_interval_s,
             communication: settings.communication,
@@ -307,6 +325,8 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
     use utoipa::PartialSchema;
+
+    const RESEND: wire::Resend = wire::Resend { restored_at_ms: 3, delivered_since_ms: 2 };
 
     fn described(schema: impl Serialize) -> BTreeSet<String> {
         let schema = serde_json::to_value(schema).unwrap();
@@ -356,9 +376,11 @@ mod tests {
         assert_eq!(described(CaptureBody::schema()), members(&said["capture"]));
         assert_eq!(described(BlindnessBody::schema()), members(&json!({"reason": "no_message", "detail": ""})));
         assert_eq!(described(SpoolBody::schema()), members(&said["spool"]));
-        let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings(), diagnose: Some(3) };
+        let (diagnose, resend) = (Some(3), Some(RESEND));
+        let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings(), diagnose, resend };
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!(described(HeartbeatAnswerBody::schema()), members(&answer));
+        assert_eq!(described(ResendBody::schema()), members(&answer["resend"]));
         assert_eq!(described(ProbeSettingsBody::schema()), members(&answer["settings"]));
         assert_eq!(described(RabbitmqBody::schema()), members(&answer["settings"]["rabbitmq"]));
     }
@@ -405,7 +427,8 @@ mod tests {
     #[test]
     fn an_answer_is_written_as_probes_read_it() {
         for settings in [wire::ProbeSettings::default(), settings()] {
-            let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings, diagnose: Some(3) };
+            let (diagnose, resend) = (Some(3), Some(RESEND));
+            let answer = wire::HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings, diagnose, resend };
             let written = serde_json::to_string(&HeartbeatAnswerBody::from(answer.clone())).unwrap();
             assert_eq!(written, serde_json::to_string(&answer).unwrap());
             assert_eq!(serde_json::from_str::<wire::HeartbeatAnswer>(&written).unwrap(), answer);
