@@ -188,6 +188,17 @@ impl Places {
         Seat(visitor)
     }
 
+    /// Takes a place at once for a connection that is no HTTP. The future serves it until its place is given to another.
+    pub fn hold<F: Future<Output = ()>>(&self, address: IpAddr, served: F) -> impl Future<Output = ()> + use<F> {
+        let seat = self.enter(address, false);
+        async move {
+            tokio::select! {
+                () = seat.visitor().displaced() => {}
+                () = served => {}
+            }
+        }
+    }
+
     /// Closes a connection because the system has no resources for more.
     pub(crate) fn make_room(&self) {
         self.0.displace(&mut self.0.room(), |_| true);

@@ -5,9 +5,10 @@ use libtest_mimic::Trial;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zonepulse_fixtures::Message;
 use zonepulse_tests::api::{Row, number, text};
 use zonepulse_tests::needs::test_with;
@@ -22,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         test("the_command_line_adds_a_zone_of_a_primary", command_line),
         test("a_notify_brings_the_new_serial_within_seconds", notified),
         test("a_forged_notify_is_refused_and_asks_no_primary", forged),
+        test("idle_connections_do_not_delay_a_notify", delayed),
         test("a_wrong_key_is_explained_leaves_the_zone_and_tells_no_secret", wrong_key),
         test("a_primary_that_is_gone_leaves_the_zone_until_it_is_back", gone),
         test("a_zone_expires_without_losing_its_records", expired),
@@ -295,6 +297,29 @@ fn forged() {
     primary.load(&zone(3, NEW));
     assert_eq!(notify_signed(port, APEX, KEY, SECRET), "NOERROR");
     loaded(&api, id, 3, AFTER_NOTIFY);
+}
+
+fn delayed() {
+    /// How long a connection may stay idle.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let port = ports::free();
+    let central = Central::start_configured(&["ns1"], &listening(port));
+    let primary = Primary::start(&zone(1, ""));
+    let api = central.api();
+    let id = added(&api, &primary);
+    primary.load(&zone(2, NEW));
+    let opened = Instant::now();
+    let connect = |_| TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    let idle: Vec<TcpStream> = (0..64).map(connect).collect();
+    let mut stream = connect(64);
+    let message = Message { opcode: 4, ..Message::query(APEX, 6) }.bytes();
+    stream.write_all(&[&(message.len() as u16).to_be_bytes()[..], &message].concat()).expect("it reads");
+    let mut answer = [0; 14];
+    stream.read_exact(&mut answer).expect("it answers");
+    assert!(opened.elapsed() < PATIENCE, "{:?}", opened.elapsed());
+    assert_eq!(answer[5] & 0xf, 0, "NOERROR");
+    loaded(&api, id, 2, AFTER_NOTIFY);
+    drop(idle);
 }
 
 fn wrong_key() {

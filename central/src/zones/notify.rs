@@ -13,17 +13,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
 use zonepulse_catalogue::Name;
 use zonepulse_catalogue::transfer::notify::{self, Notify};
 use zonepulse_catalogue::transfer::{TsigKey, serial};
 use zonepulse_dns::ResponseCode;
+use zonepulse_net::{Bounds, Places};
 use zonepulse_store::Source;
 
 /// Maximum length of a message, octets; longer ones are rejected when they are parsed.
 const MAX_BYTES: usize = 4096;
-/// Maximum number of TCP connections.
-const MAX_CONNECTIONS: usize = 16;
+/// TCP connections: at a limit, the one that has been open for longest makes room.
+const CONNECTIONS: Bounds = Bounds { connections: 16, per_address: 4, reserved: 0, per_principal: 0 };
 /// How long a TCP connection may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after an error of a socket.
@@ -82,18 +82,16 @@ async fn datagrams(socket: UdpSocket, zones: Arc<Zones>) {
 }
 
 async fn streams(listener: TcpListener, zones: Arc<Zones>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(CONNECTIONS);
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let Ok((stream, from)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
         let zones = zones.clone();
-        tokio::spawn(async move {
-            let _place = place;
+        tokio::spawn(places.hold(from.ip(), async move {
             let _ = tokio::time::timeout(PATIENCE, stream_of(stream, from.ip(), zones)).await;
-        });
+        }));
     }
 }
 
