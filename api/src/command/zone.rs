@@ -4,6 +4,7 @@ use super::source::Running;
 use super::{Overlay, block_on};
 use crate::Error;
 use crate::config::Settings;
+use crate::dns_server::DnsServer;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 use std::fs;
 use std::future::Future;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub(super) struct Add {
     file: Option<PathBuf>,
     /// Transfer it from this address; port 53 unless one is given
     #[arg(long, value_name = "ADDRESS")]
-    primary: Option<String>,
+    primary: Option<DnsServer>,
     /// Sign transfers with the key in this file: `ALGORITHM:NAME:SECRET`, or as BIND or Knot write it
     #[arg(long, value_name = "FILE", requires = "primary")]
     tsig_file: Option<PathBuf>,
@@ -174,7 +174,7 @@ impl Add {
         let api = self.central.api()?;
         // What cannot be read is said before anything is added.
         let text = self.file.as_deref().map(|path| fs::read(path).map_err(unreadable(path))).transpose()?;
-        let primary = self.primary.as_deref().map(address).transpose()?.map(|address| address.to_string());
+        let primary = self.primary.map(|DnsServer(address)| address.to_string());
         let tsig = self.tsig_file.as_deref().map(tsig).transpose()?;
         let body = json!({
             "zone": self.zone,
@@ -203,11 +203,6 @@ impl Add {
             }
         }
     }
-}
-
-fn address(text: &str) -> Result<SocketAddr, Error> {
-    let with_port = text.parse().or_else(|_| text.trim_matches(['[', ']']).parse().map(|ip| SocketAddr::new(ip, 53)));
-    with_port.map_err(|_| Error::Argument(format!("{text:?} is no address, as in 192.0.2.1 or [2001:db8::1]:5353")))
 }
 
 fn tsig(path: &Path) -> Result<Value, Error> {

@@ -1,5 +1,6 @@
 //! `/api/v2/zones`: the zones of the catalogue, and where they come from.
 
+use crate::dns_server::DnsServer;
 use crate::http::answer::listing;
 use crate::http::answer::problem::{Case, Problem};
 use crate::http::blocking::blocking;
@@ -14,7 +15,6 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::net::SocketAddr;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -215,9 +215,9 @@ struct ZoneChangeBody {
     source: Option<SourceKind>,
     /// For a file: its path, relative to the directory `zones.directory` of the central's configuration.
     file: Option<String>,
-    /// For a transfer: address and port of the primary.
+    /// For a transfer: address of the primary, with a port unless it is 53.
     #[schema(value_type = Option<String>, example = "192.0.2.1:53")]
-    primary: Option<SocketAddr>,
+    primary: Option<DnsServer>,
     /// For a transfer: the key that the primary asks for. Another primary needs it again.
     tsig: Option<TsigBody>,
     /// The ids of the servers that serve it; empty for all.
@@ -247,7 +247,9 @@ impl ZoneChangeBody {
         let origin = match (source, file, primary) {
             (_, Some(_), Some(_)) => return Err(Problem::parameter("file", "a zone comes from a file or from a primary")),
             (None | Some(SourceKind::File), Some(path), None) => Some(Origin::File(path)),
-            (None | Some(SourceKind::Transfer), None, Some(primary)) => Some(Origin::Transfer { primary, tsig: tsig.clone() }),
+            (None | Some(SourceKind::Transfer), None, Some(DnsServer(primary))) => {
+                Some(Origin::Transfer { primary, tsig: tsig.clone() })
+            }
             (Some(SourceKind::Upload), None, None) => Some(Origin::Upload),
             (None, None, None) => None,
             (Some(SourceKind::File), None, _) => return Err(Problem::parameter("file", "which file?")),
@@ -441,7 +443,7 @@ async fn upload(
 ) -> Result<Json<ImportedBody>, Problem> {
     let confirmed = catalogue::confirmation(&uri)?;
     let id = parameters::id("zone_id", path)?;
-    let media_type = body::media_type(&headers);
+    let media_type = body::media_type(&headers)?;
     if media_type != MEDIA_TYPE {
         let detail = format!("Content-Type is {media_type:?}: send a zone file as {MEDIA_TYPE}");
         return Err(Problem::new(Case::UnknownFormat, detail));

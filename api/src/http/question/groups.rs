@@ -291,8 +291,8 @@ parameters! {
         /// The way back instead.
         #[param(value_type = Option<bool>)]
         undo: bool = flag_or_false,
-        /// Address and port that updates are sent to; the zone's primary by default.
+        /// Address that updates are sent to, with a port unless it is 53; the zone's primary by default.
         #[param(value_type = Option<String>)]
-        server: Option<SocketAddr> = socket_address,
+        server: Option<SocketAddr> = dns_server,
     }
 }

@@ -4,6 +4,7 @@
 //! that an error names the parameter as it is documented.
 
 use super::query_string::{Pairs, shown};
+use crate::dns_server::DnsServer;
 use crate::http::answer::problem::Problem;
 use crate::time;
 use std::fmt::Display;
@@ -125,11 +126,9 @@ pub fn stage(pairs: &Pairs, name: &'static str) -> Result<Stage, Problem> {
     stage.ok_or_else(|| Problem::parameter(name, "it is missing"))
 }
 
-/// An address and port.
-pub fn socket_address(pairs: &Pairs, name: &'static str) -> Result<Option<SocketAddr>, Problem> {
-    pairs.one_with(name, |text| {
-        text.parse().map_err(|_| format!("{:?} is not an address and port, as in 192.0.2.1:53", shown(text)))
-    })
+/// The address of a DNS server.
+pub fn dns_server(pairs: &Pairs, name: &'static str) -> Result<Option<SocketAddr>, Problem> {
+    pairs.one_with(name, |text| text.parse().map(|DnsServer(address)| address))
 }
 
 /// Any number of words.
