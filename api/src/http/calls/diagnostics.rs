@@ -282,7 +282,7 @@ async fn receive(
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send diagnostics"));
     };
     let run = run_of(&uri)?;
-    if media_type(&headers) != MEDIA_TYPE {
+    if media_type(&headers)? != MEDIA_TYPE {
         return Err(Problem::new(Case::UnknownFormat, format!("Content-Type has to be {MEDIA_TYPE}")));
     }
     let mut held = app.central().pending().of(server_id);

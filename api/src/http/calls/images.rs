@@ -121,7 +121,7 @@ async fn upload(
     body: Body,
 ) -> Result<(StatusCode, Json<ImageBody>), Problem> {
     let version = parameters::image_version(&uri)?;
-    let media_type = body::media_type(&headers);
+    let media_type = body::media_type(&headers)?;
     if media_type != MEDIA_TYPE {
         return Err(Problem::new(Case::UnknownFormat, format!("Content-Type is {media_type:?}: send a program as {MEDIA_TYPE}")));
     }

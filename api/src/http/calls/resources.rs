@@ -173,7 +173,7 @@ async fn set_labels(
     body: Body,
 ) -> Result<Json<LabelledBody>, Problem> {
     parameters::none(&uri)?;
-    let media_type = body::media_type(&headers);
+    let media_type = body::media_type(&headers)?;
     if media_type != "text/csv" {
         let detail = format!("Content-Type is {media_type:?}: send the labels as text/csv, with the header host,type,label");
         return Err(Problem::new(Case::UnknownFormat, detail));

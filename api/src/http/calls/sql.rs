@@ -115,7 +115,7 @@ async fn sql(
 
 /// The statement in a body.
 async fn statement(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
-    let media_type = body::media_type(headers);
+    let media_type = body::media_type(headers)?;
     if ![SQL, JSON].contains(&media_type.as_str()) {
         let detail = format!("Content-Type is {media_type:?}: send the statement as {SQL}, or {{\"sql\": \"…\"}} as {JSON}");
         return Err(Problem::new(Case::UnknownFormat, detail));

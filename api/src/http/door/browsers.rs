@@ -100,7 +100,7 @@ fn is_same_origin(origin: &str, url: &str) -> bool {
 }
 
 fn known_type(request: &Request) -> Result<(), Problem> {
-    let media_type = media_type(request.headers());
+    let media_type = media_type(request.headers())?;
     let has_body = !request.body().is_end_stream();
     let is_refused = SIMPLE.contains(&media_type.as_str()) || (media_type.is_empty() && has_body);
     if !is_refused && request.headers().get_all(header::CONTENT_TYPE).iter().count() < 2 {

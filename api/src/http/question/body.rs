@@ -191,15 +191,22 @@ fn without_value(said: &str) -> String {
     shortened.unwrap_or_else(|| said.to_owned())
 }
 
-/// The media type of a `Content-Type`, in lower case.
-pub fn media_type(headers: &HeaderMap) -> String {
-    let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
-    given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+/// The media type of a `Content-Type`, in lower case. A body with a content coding (RFC 9110 section 8.4) is rejected,
+/// because it would be read as if it had none.
+pub fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
+    let text = |name| headers.get(name).map_or("", |value| value.to_str().unwrap_or("?"));
+    let coding = text(header::CONTENT_ENCODING);
+    if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+        let detail = format!("Content-Encoding is {:?}: send the body without one", shown(coding));
+        return Err(Problem::new(Case::UnknownFormat, detail));
+    }
+    let given = text(header::CONTENT_TYPE);
+    Ok(given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// Reads a JSON body of at most this many bytes.
 pub async fn json(headers: &HeaderMap, body: Body, most_bytes: usize) -> Result<Value, Problem> {
-    let given = media_type(headers);
+    let given = media_type(headers)?;
     let bytes = whole(body, most_bytes, |_| Ok(())).await?;
     if bytes.is_empty() {
         return Ok(Map::new().into());

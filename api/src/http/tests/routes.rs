@@ -381,6 +381,25 @@ async fn a_statement_may_come_by_itself_or_in_json() {
     }
 }
 
+#[tokio::test]
+async fn bodies_with_a_content_coding_are_refused_on_every_route() {
+    let setup = setup();
+    let coded =
+        |coding| [("authorization", setup.basic.as_str()), ("content-type", "application/json"), ("content-encoding", coding)];
+    for (path, item) in &document().paths.paths {
+        let path = path.replace("{server_id}", "1").replace("{user}", "ann").replace("{token_id}", "1");
+        for (method, has) in [("POST", &item.post), ("PUT", &item.put), ("PATCH", &item.patch), ("DELETE", &item.delete)] {
+            if has.is_some() {
+                let refused = setup.send(method, &path, &coded("gzip"), "{}").await;
+                assert_eq!(refused.status, 415, "{method} {path}");
+                assert!(refused.problem()["detail"].as_str().unwrap().contains("Content-Encoding"), "{method} {path}");
+            }
+        }
+    }
+    let plain = setup.send("POST", "/api/v2/sql", &coded("identity"), r#"{"sql": "SELECT 1"}"#).await;
+    assert_eq!(plain.status, 200);
+}
+
 /// What a page of another site can make a browser send without asking first.
 #[tokio::test]
 async fn types_that_a_foreign_page_can_send_are_refused_on_every_route_with_the_right_one() {
