@@ -64,6 +64,9 @@ pub fn duration_ms(text: &str) -> Result<u64, String> {
         return amount_ms(text).ok_or_else(bad);
     }
     let span: Span = text.parse().map_err(|_| bad())?;
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return Err(format!("{shown:?} has years or months, whose lengths differ: write days, as in P30D or P365D"));
+    }
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
     u64::try_from(length.as_millis()).map_err(|_| bad())
 }
@@ -139,8 +142,15 @@ mod tests {
         for text in ["90d", "P90D", "2160h", "PT2160H", "7776000s"] {
             assert_eq!(duration_ms(text), Ok(7_776_000_000), "{text}");
         }
-        for text in ["", "d", "90", "-90d", "P1M", "P1Y", "-P90D", "90x", "P", "99999999999999999999d"] {
-            assert!(duration_ms(text).is_err(), "{text}");
+        for text in ["", "d", "90", "-90d", "-P90D", "90x", "P", "99999999999999999999d"] {
+            assert!(duration_ms(text).unwrap_err().contains("is not a length of time"), "{text}");
+        }
+    }
+
+    #[test]
+    fn months_and_years_have_no_fixed_length() {
+        for text in ["P1M", "P1Y", "P1Y2M3D"] {
+            assert!(duration_ms(text).unwrap_err().ends_with("write days, as in P30D or P365D"), "{text}");
         }
     }
 
