@@ -17,7 +17,7 @@ pub mod name;
 mod rtype;
 
 pub use code::{Opcode, ResponseCode};
-pub use kind::{Action, MessageKind};
+pub use kind::{Action, MessageKind, Served};
 pub use rtype::RecordType;
 
 /// Why a text is not a valid name, type, RCODE or action.

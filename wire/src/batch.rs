@@ -36,12 +36,12 @@ pub struct Coverage {
     pub until_ms: u64,
 }
 
-/// The hits of one record and kind in the interval.
+/// The hits of one record and kind in the interval: messages, or responses in which the record was served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Index into the batch's records.
     pub record: u32,
-    /// Request, or response with its RCODE.
+    /// What is counted.
     pub kind: MessageKind,
     /// Number of messages; not 0.
     pub hits: u64,
@@ -113,9 +113,9 @@ impl Records {
 }
 
 impl Batch {
-    /// Total hits of all rows.
+    /// Number of messages counted.
     pub fn hits(&self) -> u64 {
-        self.rows.iter().map(|row| row.hits).fold(0, u64::saturating_add)
+        self.rows.iter().filter(|row| row.kind.is_message()).map(|row| row.hits).fold(0, u64::saturating_add)
     }
 
     /// Size in memory, bytes.

@@ -122,6 +122,13 @@ pub enum Counter {
     /// observed.
     BlindMs = 66,
 
+    /// Truncated responses (TC): they served nothing, and the client asks again over TCP.
+    ServedTruncated = 70,
+    /// Responses whose records could not be read, so that it is not known what they served. Their hits count.
+    ServedUnreadable = 71,
+    /// What was served of records for which there was no room in the probe's table. The hits count.
+    ServedFolded = 72,
+
     /// dnstap data frames read.
     DnstapFramesSeen = 80,
     /// dnstap messages that are not between the server and its clients: a resolver's or forwarder's
@@ -203,6 +210,9 @@ impl Counter {
         Counter::HitsFoldedByCentral,
         Counter::OverlapMs,
         Counter::BlindMs,
+        Counter::ServedTruncated,
+        Counter::ServedUnreadable,
+        Counter::ServedFolded,
         Counter::DnstapFramesSeen,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
@@ -338,6 +348,9 @@ impl Counter {
             Counter::HitsFoldedByCentral => "hits_folded_by_central",
             Counter::OverlapMs => "overlap_ms",
             Counter::BlindMs => "blind_ms",
+            Counter::ServedTruncated => "served_truncated",
+            Counter::ServedUnreadable => "served_unreadable",
+            Counter::ServedFolded => "served_folded",
             Counter::DnstapFramesSeen => "dnstap_frames_seen",
             Counter::NotTheServersOwn => "not_the_servers_own",
             Counter::NoMessage => "no_message",

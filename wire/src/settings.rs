@@ -22,6 +22,9 @@ pub struct ProbeSettings {
     pub dns_monitoring: bool,
     /// Length of a DNS interval, seconds; divides 300.
     pub dns_interval_s: u32,
+    /// Whether to count which records responses served. A central that cannot store that does not mention it.
+    #[serde(default)]
+    pub dns_served: bool,
     /// Whether to sample system metrics.
     pub system_monitoring: bool,
     /// Sampling interval, seconds; from 1 to 3600.
@@ -68,6 +71,7 @@ impl ProbeSettings {
         ProbeSettings {
             dns_monitoring: settings.dns_monitoring,
             dns_interval_s: settings.dns_interval_s,
+            dns_served: settings.dns_served,
             system_monitoring: settings.system_monitoring,
             system_interval_s: settings.system_interval_s,
             communication: settings.communication,

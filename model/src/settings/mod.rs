@@ -97,6 +97,8 @@ settings! {
     dns_monitoring: bool = true, Allowed::Flag, Anyone;
     /// The length of a DNS interval, seconds; divides 300.
     dns_interval_s: u32 = 60, Allowed::Interval, Anyone;
+    /// Whether to count which records responses served as well, by class: in answers, referrals, as glue and so on.
+    dns_served: bool = true, Allowed::Flag, Anyone;
     /// Whether to measure the system.
     system_monitoring: bool = true, Allowed::Flag, Anyone;
     /// How often to measure it, seconds; divides 300.
