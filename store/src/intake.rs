@@ -33,7 +33,7 @@ pub struct Intake {
 pub struct IntakeRow {
     /// The record, from [`Write::record_ids`](crate::Write::record_ids).
     pub record_id: RecordId,
-    /// Request, or response with its code.
+    /// What is counted.
     pub kind: MessageKind,
     /// Number of messages, not 0.
     pub hits: u64,
@@ -104,6 +104,11 @@ impl Intake {
             }
             same
         });
+    }
+
+    /// Number of messages counted.
+    pub(crate) fn hits(&self) -> u64 {
+        self.rows.iter().filter(|row| row.kind.is_message()).map(|row| row.hits).fold(0, u64::saturating_add)
     }
 
     /// Adds to a counter.

@@ -33,11 +33,18 @@ pub enum MigrationStep {
     Ledger,
     /// From formats 1 to 3: families for zones are created.
     Catalogue,
+    /// From formats 1 to 4: points may also count what was served.
+    Served,
 }
 
 /// The steps, each with the format that it leads to.
-const STEPS: [(u32, MigrationStep); 4] =
-    [(2, MigrationStep::Sealing), (3, MigrationStep::Metrics), (4, MigrationStep::Ledger), (4, MigrationStep::Catalogue)];
+const STEPS: [(u32, MigrationStep); 5] = [
+    (2, MigrationStep::Sealing),
+    (3, MigrationStep::Metrics),
+    (4, MigrationStep::Ledger),
+    (4, MigrationStep::Catalogue),
+    (5, MigrationStep::Served),
+];
 
 impl MigrationStep {
     /// The steps from this format to the current one.
@@ -52,6 +59,7 @@ impl MigrationStep {
             Self::Metrics => "metrics",
             Self::Ledger => "ledger",
             Self::Catalogue => "catalogue",
+            Self::Served => "served",
         }
     }
 
@@ -62,6 +70,7 @@ impl MigrationStep {
             Self::Metrics => "create the families for metrics, empty",
             Self::Ledger => "build the observation ledger from the coverage reports",
             Self::Catalogue => "create the families for zones, empty",
+            Self::Served => "nothing now: what is served is counted from now on",
         }
     }
 }

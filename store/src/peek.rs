@@ -2,10 +2,11 @@
 //!
 //! It shows what was last written to the disk, for diagnostics: the format, and what people and probes told the central.
 
-use crate::database::{FORMAT_KEY, key};
+use crate::database::format::{Header, open_to_read};
+use crate::database::key;
 use crate::registry::{self, GlobalSettings, Server};
 use crate::{Error, FORMAT, Retention, Zone};
-use rocksdb::{DB, Options as RocksOptions};
+use rocksdb::DB;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
@@ -13,8 +14,6 @@ use zonepulse_model::{ServerId, Settings};
 
 /// Maximum number of values of a kind that are read.
 const MOST: usize = 20_000;
-/// Maximum number of open files.
-const MOST_FILES: i32 = 64;
 
 /// What was found in a store.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,11 +37,8 @@ impl Peek {
         if matches!(path.join("CURRENT").try_exists(), Ok(false)) {
             return Ok(None);
         }
-        let mut settings = RocksOptions::default();
-        settings.set_max_open_files(MOST_FILES);
-        let opened = DB::open_cf_for_read_only(&settings, path, ["default"], false);
-        let db = opened.map_err(|error| Error::Database(error).while_opening(path))?;
-        let format = db.get(FORMAT_KEY)?.as_deref().and_then(|value| key::u32_at(value, 0));
+        let db = open_to_read(path, &[]).map_err(|error| error.while_opening(path))?;
+        let format = Header::of(&db)?.format;
         let mut peek = Peek { format, ..Peek::default() };
         if format.is_some_and(|format| format > FORMAT) {
             return Ok(Some(peek));
@@ -81,7 +77,9 @@ fn all<T: DeserializeOwned>(db: &DB, prefix: &[u8]) -> Result<Vec<(Vec<u8>, T)>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::format::FORMAT_KEY;
     use crate::{Options, Store};
+    use rocksdb::Options as RocksOptions;
     use serde_json::json;
 
     #[test]

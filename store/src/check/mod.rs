@@ -23,6 +23,7 @@ use crate::{Error, Inner, Level, Precision, catalogue, rebuild};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
+use zonepulse_dns::MessageKind;
 use zonepulse_model::{Identity, RecordId, ServerId};
 
 /// Results of a check.
@@ -36,7 +37,7 @@ pub struct Check {
     pub sealed: u64,
     /// Raw points, open and sealed.
     pub points: u64,
-    /// Hits in them.
+    /// Messages counted in them.
     pub hits: u64,
     /// Points of metrics, open and sealed.
     pub system_points: u64,
@@ -211,7 +212,9 @@ impl Walk<'_> {
             section.rows(&mut rows)?;
             self.check.points += rows.len() as u64;
             for row in &rows {
-                hits = hits.saturating_add(row.hits);
+                if section.kind.is_message() {
+                    hits = hits.saturating_add(row.hits);
+                }
                 let of = (identity.server_id, section.kind.number(), row.record_id);
                 self.add_sum(of, row.hits, row.last_ms, Precision::Milliseconds)?;
             }
@@ -272,7 +275,8 @@ impl Walk<'_> {
         if level == Level::Raw {
             self.check.sealed += 1;
             self.check.points += cells().count() as u64;
-            self.check.hits = cells().fold(self.check.hits, |hits, (_, cell)| hits.saturating_add(cell.hits));
+            let messages = cells().filter(|(kind, _)| is_message(*kind));
+            self.check.hits = messages.fold(self.check.hits, |hits, (_, cell)| hits.saturating_add(cell.hits));
         }
         if level == Level::H1 {
             let mut sum = 0u64;
@@ -280,7 +284,9 @@ impl Walk<'_> {
             for (kind, cell) in cells() {
                 let last_ms = u64::from(hour) * 3_600_000 + u64::from(cell.last_ms);
                 self.add_sum((server_id, kind, key::record_in(group, cell.low)), cell.hits, last_ms, kept)?;
-                sum = sum.saturating_add(cell.hits);
+                if is_message(kind) {
+                    sum = sum.saturating_add(cell.hits);
+                }
             }
             self.add_hits(hour, server_id, sum);
         }
@@ -424,4 +430,8 @@ impl Walk<'_> {
             _ => self.check.fault(Error::damaged("report", key).to_string()),
         }
     }
+}
+
+fn is_message(kind: u16) -> bool {
+    kind < MessageKind::MESSAGES
 }

@@ -11,8 +11,8 @@ use std::path::Path;
 /// Format of the store as a whole; changes when keys change. Values carry their own version numbers.
 ///
 /// 1: all points in open blocks. 2: past hours are sealed. 3: system metrics, in separate families. 4: the observation
-/// ledger and the catalogue.
-pub const FORMAT: u32 = 4;
+/// ledger and the catalogue. 5: what was served, as further kinds of points.
+pub const FORMAT: u32 = 5;
 /// The oldest format that can be brought up to date.
 pub const OLDEST_FORMAT: u32 = 1;
 /// The version of the program, which is that of this crate.

@@ -48,7 +48,7 @@ fn formats_that_are_read_pass_and_all_others_say_what_to_do() {
     }
     assert!(check(None, None).is_ok());
     let later = check(Some(FORMAT + 1), Some("0.9.1")).unwrap_err().to_string();
-    assert!(later.contains("format 5, written by zonepulse 0.9.1") && later.contains("copy from before the upgrade"), "{later}");
+    assert!(later.contains("format 6, written by zonepulse 0.9.1") && later.contains("copy from before the upgrade"), "{later}");
     let earlier = check(Some(OLDEST_FORMAT - 1), None).unwrap_err().to_string();
     assert!(earlier.contains("format 0, written by a version that did not") && earlier.contains("earlier release"), "{earlier}");
 }

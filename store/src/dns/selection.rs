@@ -2,7 +2,7 @@
 
 use crate::Level;
 use crate::database::key::{from_group, group_of};
-use zonepulse_dns::MessageKind;
+use zonepulse_dns::{Action, MessageKind};
 use zonepulse_model::{IdSet, RecordId, ServerId};
 
 /// Selects points.
@@ -14,37 +14,41 @@ pub struct Selection {
     pub from_s: u64,
     /// Only intervals or buckets that start before this time, in Unix seconds.
     pub until_s: u64,
-    /// The kinds of messages.
+    /// What is counted.
     pub kinds: Kinds,
     /// The records, or `None` for all.
     pub records: Option<IdSet<RecordId>>,
 }
 
-/// Selects kinds of messages.
+/// Selects what is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kinds {
-    /// Requests and responses.
-    All,
+    /// Messages: requests and responses.
+    Messages,
     /// Responses with any code.
     Responses,
+    /// What was served, in any class.
+    Served,
     /// Only these kinds.
     Only(Vec<MessageKind>),
 }
 
 impl Kinds {
-    pub(crate) fn includes(&self, kind: MessageKind) -> bool {
+    /// Whether it includes this kind.
+    pub fn includes(&self, kind: MessageKind) -> bool {
         match self {
-            Kinds::All => true,
-            Kinds::Responses => kind != MessageKind::REQUEST,
+            Kinds::Messages => kind.is_message(),
+            Kinds::Responses => kind.action() == Some(Action::Response),
+            Kinds::Served => !kind.is_message(),
             Kinds::Only(kinds) => kinds.contains(&kind),
         }
     }
 }
 
 impl Selection {
-    /// Selects every point of every server.
+    /// Selects the messages of every server.
     pub fn all() -> Self {
-        Selection { servers: None, from_s: 0, until_s: u64::MAX, kinds: Kinds::All, records: None }
+        Selection { servers: None, from_s: 0, until_s: u64::MAX, kinds: Kinds::Messages, records: None }
     }
 
     /// Returns the group of the first requested record.

@@ -9,7 +9,7 @@ use crate::{Error, Level, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
-use zonepulse_dns::MessageKind;
+use zonepulse_dns::{Action, MessageKind};
 use zonepulse_model::{RecordId, ServerId};
 
 /// The sum of the points of one server, record, kind and period, insofar as sums are split by these.
@@ -32,12 +32,14 @@ pub struct Sum {
 /// The messages counted in a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SumKind {
-    /// Requests and responses.
+    /// All that was selected.
     Any,
     /// Requests.
     Requests,
     /// Responses with any code.
     Responses,
+    /// What was served, in any class.
+    Served,
     /// This kind.
     Only(MessageKind),
 }
@@ -62,7 +64,7 @@ pub struct Split {
 pub enum SplitKind {
     /// Not at all.
     Together,
-    /// Requests and responses.
+    /// Requests, responses, and what was served.
     ByAction,
     /// Each kind.
     Each,
@@ -73,11 +75,12 @@ impl Split {
     pub const WHOLE: Split = Split { server: true, record: true, kind: SplitKind::Each, length_s: None, shift_s: 0 };
 
     fn kind(self, kind: MessageKind) -> SumKind {
-        match self.kind {
-            SplitKind::Together => SumKind::Any,
-            SplitKind::ByAction if kind == MessageKind::REQUEST => SumKind::Requests,
-            SplitKind::ByAction => SumKind::Responses,
-            SplitKind::Each => SumKind::Only(kind),
+        match (self.kind, kind.action()) {
+            (SplitKind::Together, _) => SumKind::Any,
+            (SplitKind::ByAction, Some(Action::Request)) => SumKind::Requests,
+            (SplitKind::ByAction, Some(Action::Response)) => SumKind::Responses,
+            (SplitKind::ByAction, None) => SumKind::Served,
+            (SplitKind::Each, _) => SumKind::Only(kind),
         }
     }
 

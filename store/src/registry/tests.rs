@@ -76,7 +76,7 @@ fn points(store: &Store, level: Level) -> BTreeMap<u32, Vec<String>> {
         of_server.sort();
         ControlFlow::Continue(())
     };
-    store.scan(&reading, &Selection { kinds: Kinds::All, ..Selection::all() }, each).unwrap();
+    store.scan(&reading, &Selection { kinds: Kinds::Messages, ..Selection::all() }, each).unwrap();
     found
 }
 
@@ -533,11 +533,11 @@ fn what_was_done_with_a_server_is_logged_without_a_change() {
     let registry = store.registry().by(actor);
     let server = registry.add_server("ns1", false, None, 0).unwrap();
     let version = registry.global().unwrap().version;
-    registry.record(server.id, "server.diagnose", &json!({"run": 7})).unwrap();
+    registry.note_server("server.diagnose", server.id, &json!({"run": 7})).unwrap();
     assert_eq!((registry.server(server.id).unwrap(), registry.global().unwrap().version), (Some(server), version));
     let (entries, _) = registry.audit(0, 1).unwrap();
     let AuditEntry { action, what, before, after, .. } = &entries[0];
     assert_eq!((action.as_str(), what.as_str()), ("server.diagnose", "server 1, \"ns1\""));
     assert_eq!((before, after), (&Value::Null, &json!({"run": 7})));
-    assert!(registry.record(ServerId::new(9), "x", &Value::Null).is_err());
+    assert!(registry.note_server("x", ServerId::new(9), &Value::Null).is_err());
 }

@@ -152,7 +152,7 @@ impl Report {
         put(&mut out, u64::from(intake.interval_s));
         put(&mut out, intake.covered_from_ms - start_ms);
         put(&mut out, intake.covered_until_ms - start_ms);
-        put(&mut out, intake.rows.iter().map(|row| row.hits).fold(0, u64::saturating_add));
+        put(&mut out, intake.hits());
         put(&mut out, intake.counters.len() as u64);
         for (number, value) in &intake.counters {
             put(&mut out, u64::from(*number));

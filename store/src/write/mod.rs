@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use writer::Writer;
 use zonepulse_dns::RecordType;
-use zonepulse_model::{Identity, RecordId, ServerId};
+use zonepulse_model::{Identity, RecordId, ResourceId, ServerId};
 
 /// Number of commits between checkpoints of the totals: the maximum number of blocks to replay when the store is
 /// opened.
@@ -126,6 +126,20 @@ impl<'a> Write<'a> {
         let dictionary = self.inner.dictionary.read();
         let records: Vec<_> = records.collect();
         self.names.resolve(&dictionary, &self.inner.names, server_id, &records, self.now)
+    }
+
+    /// The numbers of those of these records that belong to zones of the catalogue that this server serves; `None` for
+    /// the others. Adds no record.
+    pub fn resource_record_ids<'n>(
+        &self,
+        server_id: ServerId,
+        records: impl Iterator<Item = (&'n str, RecordType)>,
+    ) -> Vec<Option<RecordId>> {
+        let resources = self.inner.resources.read().clone();
+        let of_server = resources.of_server(server_id);
+        let dictionary = self.inner.dictionary.read();
+        let known = records.map(|(name, record_type)| dictionary.find(name, record_type));
+        known.map(|known| known.filter(|record_id| of_server.get(*record_id) != ResourceId::NONE)).collect()
     }
 
     /// Adds a batch, unless it is already stored.

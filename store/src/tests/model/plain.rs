@@ -3,6 +3,7 @@
 use crate::tests::driver::Ages;
 use crate::{Intake, Level, OTHER, Period, Precision, Reasons, Unobserved};
 use std::collections::{BTreeMap, BTreeSet};
+use zonepulse_dns::MessageKind;
 use zonepulse_model::{Identity, ServerId};
 
 /// A point as it is told: server, start, length, name, kind.
@@ -35,6 +36,16 @@ const FOLD_SLACK_MS: u64 = 600_000;
 
 pub(super) fn name(number: u32) -> String {
     format!("n{number}.example.")
+}
+
+/// Whether a point is of what was served.
+pub(super) fn is_served(place: &Place) -> bool {
+    place.4 >= MessageKind::MESSAGES
+}
+
+/// The points of messages.
+pub(super) fn messages(found: &Found) -> Found {
+    found.iter().filter(|(place, _)| !is_served(place)).map(|(place, sum)| (*place, *sum)).collect()
 }
 
 /// The number of what was swept.
@@ -77,7 +88,7 @@ impl Model {
     pub(super) fn coverage(&self, now_s: u64) -> BTreeSet<Told> {
         let kept = |intake: &&Intake| intake.start_s >= self.ages.kept_from_s(intake.identity.server_id, Level::H1, now_s);
         let report = |intake: &Intake| {
-            let hits = intake.rows.iter().map(|row| row.hits).sum();
+            let hits = intake.rows.iter().filter(|row| row.kind.number() < MessageKind::MESSAGES).map(|row| row.hits).sum();
             (intake.identity, intake.start_s, intake.interval_s, hits, intake.covered_until_ms, intake.counters.clone())
         };
         self.batches.iter().map(|batch| &batch.intake).filter(kept).map(report).collect()
@@ -131,7 +142,7 @@ impl Model {
         for Batch { intake, names } in &self.batches {
             for (row, _) in intake.rows.iter().zip(names).filter(|(_, name)| **name == number) {
                 let (raw_hour, aggregate_hour) = self.ages.horizon(intake.identity.server_id);
-                if row.kind.number() == 1 || row.last_ms / 3_600_000 >= u64::from(raw_hour.min(aggregate_hour)) {
+                if ![0, 4].contains(&row.kind.number()) || row.last_ms / 3_600_000 >= u64::from(raw_hour.min(aggregate_hour)) {
                     return false;
                 }
                 answered |= row.kind.number() == 4;

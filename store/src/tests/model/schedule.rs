@@ -1,6 +1,6 @@
 //! A schedule: random actions on a store and the model.
 
-use super::plain::{Batch, Model, NAMES, SERVERS, SWEPT, ZONES, name};
+use super::plain::{Batch, Model, NAMES, SERVERS, SWEPT, ZONES, messages, name};
 use crate::database::testing::{End, copy, end_at, use_memory};
 use crate::tests::driver::{Driver, add_servers, open};
 use crate::write::epochs::MAX_EPOCHS;
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_model::{Evicted, Identity, RecordId, ServerId};
 
+/// What was served, in some class.
+const SERVED: u16 = MessageKind::MESSAGES + 2;
 /// The servers of a schedule with many epochs: mostly the first one.
 const FLOODED: [ServerId; 4] = [SERVERS[0], SERVERS[0], SERVERS[0], SERVERS[1]];
 
@@ -81,7 +83,7 @@ impl Schedule {
         let mut rows: Vec<(u32, IntakeRow)> = Vec::new();
         for _ in 0..random.below(12) {
             let number = if random.one_in(4) { random.below(u64::from(NAMES)) } else { random.below(5) } as u32;
-            let kind = MessageKind::from_number(random.of(&[0, 0, 1, 4])).unwrap();
+            let kind = MessageKind::from_number(random.of(&[0, 0, 1, 4, SERVED])).unwrap();
             if rows.iter().any(|(other, row)| (*other, row.kind) == (number, kind)) {
                 continue;
             }
@@ -222,7 +224,7 @@ impl Schedule {
         end_at(End::Never);
         let level = self.driver.random.of(&Level::ALL);
         let reading = Reading { level, now_s: self.driver.now_s, last_access: true };
-        let expected = self.model.points(level, self.driver.now_s);
+        let expected = messages(&self.model.points(level, self.driver.now_s));
         let store = self.driver.store().clone();
         let mut found = Vec::new();
         let mut moved = false;

@@ -31,7 +31,8 @@ impl Schedule {
             let kind = match split.kind {
                 SplitKind::Together => SumKind::Any,
                 SplitKind::ByAction if *kind == 0 => SumKind::Requests,
-                SplitKind::ByAction => SumKind::Responses,
+                SplitKind::ByAction if *kind < MessageKind::MESSAGES => SumKind::Responses,
+                SplitKind::ByAction => SumKind::Served,
                 SplitKind::Each => SumKind::Only(MessageKind::from_number(*kind).unwrap()),
             };
             let (server_id, number) = (split.server.then_some(*server_id), split.record.then_some(*number));

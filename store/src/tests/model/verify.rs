@@ -1,6 +1,6 @@
 //! Comparing the store with the model.
 
-use super::plain::{Found, Place, SERVERS, ZONES, name, number_of};
+use super::plain::{Found, Place, SERVERS, ZONES, is_served, messages, name, number_of};
 use super::schedule::Schedule;
 use super::splits;
 use crate::*;
@@ -30,7 +30,7 @@ impl Schedule {
     pub(super) fn verify(&mut self, levels: &[Level]) {
         for level in levels.iter().copied() {
             let expected = self.model.points(level, self.driver.now_s);
-            self.verify_level(level, &Selection::all(), &expected, true);
+            self.verify_level(level, &Selection::all(), &messages(&expected), true);
             let (from_s, length_s) = (self.driver.now_s - self.driver.random.below(90_000), self.driver.random.below(90_000));
             let number = self.driver.random.below(5) as u32;
             let record = self.driver.store().dictionary().find(&name(number), RecordType::A);
@@ -38,13 +38,21 @@ impl Schedule {
                 servers: self.driver.random.one_in(2).then(|| [self.driver.random.of(&SERVERS)].into()),
                 from_s,
                 until_s: from_s + length_s,
-                kinds: if self.driver.random.one_in(2) { Kinds::All } else { Kinds::Responses },
+                kinds: match self.driver.random.below(3) {
+                    0 => Kinds::Messages,
+                    1 => Kinds::Responses,
+                    _ => Kinds::Served,
+                },
                 records: self.driver.random.one_in(2).then(|| record.into_iter().collect()),
             };
             let kept = |place: &Place| {
                 selection.servers.as_ref().is_none_or(|servers| servers.has(place.0))
                     && (selection.from_s..selection.until_s).contains(&place.1)
-                    && (selection.kinds == Kinds::All || place.4 != 0)
+                    && match selection.kinds {
+                        Kinds::Served => is_served(place),
+                        Kinds::Responses => place.4 != 0 && !is_served(place),
+                        _ => !is_served(place),
+                    }
                     && selection.records.as_ref().is_none_or(|_| place.3 == number)
             };
             let selected: Found = expected.into_iter().filter(|(place, _)| kept(place)).collect();
