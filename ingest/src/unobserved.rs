@@ -7,6 +7,7 @@
 //! * `batches_refused`: their time is not this batch's. It stays a gap until they arrive.
 //! * `only_other_source`: it includes messages at the edge of the interval, so it is hardly ever 0.
 //! * `stream_bytes_unfinished`: whoever connects to a server and sends garbage makes nobody's queries disappear.
+//! * `served_truncated`, `served_unreadable`, `served_folded`: the questions of those responses were counted.
 //! * `records_forgotten`, `packet_times_replaced`, `overlap_ms`: all of those messages were counted.
 
 use zonepulse_store::{Loss, OTHER, Unobserved};
@@ -60,6 +61,9 @@ fn implied(counter: Counter) -> Option<Unobserved> {
         | Counter::PacketTimesReplaced
         | Counter::BatchesRefused
         | Counter::RecordsForgotten
+        | Counter::ServedTruncated
+        | Counter::ServedUnreadable
+        | Counter::ServedFolded
         | Counter::OverlapMs
         | Counter::DnstapFramesSeen
         | Counter::NotTheServersOwn

@@ -54,7 +54,7 @@ pub fn batch(server_id: u32, epoch: u64, seq: u64, start_s: u64, points: &[Point
     }
     rows.sort_by_key(|row| (row.record, row.kind));
     let mut counters = Counters::new();
-    let hits = rows.iter().map(|row| row.hits).sum();
+    let hits = rows.iter().filter(|row| row.kind.is_message()).map(|row| row.hits).sum();
     counters.add(Counter::PacketsSeen, hits);
     counters.add(Counter::MessagesSeen, hits);
     Batch {
