@@ -14,7 +14,7 @@ pub enum Type {
     Instant,
     /// A number of 32 bits that the store gives to a server, record or series.
     Id,
-    /// Action and response code as one number of the store, 16 bits.
+    /// Action and response code, or class, as one number of the store, 16 bits.
     Kind,
     /// A whole number from 0 up to 2³² - 1.
     Small,
@@ -67,7 +67,7 @@ pub enum Dimension {
     Server,
     /// The DNS record: owner name and type.
     Record,
-    /// The kind of message: request or response, and with which code.
+    /// What is counted: requests, or responses with a code, or responses in which the record was served, by class.
     Kind,
     /// The series of metrics.
     Series,
@@ -217,12 +217,14 @@ columns! {
     /// Whether the host stands for messages that were summed up because a table was full.
     Folded "folded" Flag always, of Record;
 
-    /// Action and response code as one number of the store.
+    /// Action and response code, or class, as one number of the store.
     Kind "kind" Kind always, of Kind;
     /// Request or response.
     Action "action" Text always, of Kind;
     /// The response code; a request has none.
     Rcode "rcode" Text maybe, of Kind;
+    /// How responses used the record.
+    Class "class" Text always, of Kind;
 
     /// DNS messages.
     Hits "hits" Whole always, measure Messages;
@@ -230,6 +232,12 @@ columns! {
     FirstSeen "first_seen" Instant always, measure;
     /// When the last of them came.
     LastAccess "last_access" Instant always, measure;
+    /// Responses in which the record was served.
+    Served "served" Whole always, measure Messages;
+    /// When the first of them was sent.
+    FirstServed "first_served" Instant always, measure;
+    /// When the last of them was sent.
+    LastServed "last_served" Instant always, measure;
     /// Hits per second that was observed.
     Rps "rps" Fraction maybe, measure MessagesPerSecond;
     /// How many servers observed all of a step.

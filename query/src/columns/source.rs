@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringBuilder, UInt16Arra
 use datafusion::common::{DataFusionError, Result};
 use std::fmt::Write;
 use std::sync::Arc;
-use zonepulse_dns::{Action, MessageKind, RecordType};
+use zonepulse_dns::{Action, MessageKind, RecordType, Served};
 use zonepulse_model::{RecordId, ServerId};
 use zonepulse_store::{ServerNames, Store, is_folded};
 
@@ -65,6 +65,7 @@ impl Source {
             Column::Kind => Ok(Arc::new(UInt16Array::from(kinds.to_vec()))),
             Column::Action => Ok(actions(kinds)),
             Column::Rcode => Ok(rcodes(kinds)),
+            Column::Class => Ok(classes(kinds)),
             _ => Err(unknown(column, Dimension::Kind)),
         }
     }
@@ -128,6 +129,13 @@ fn actions(kinds: &[u16]) -> ArrayRef {
     let mut texts = StringBuilder::with_capacity(kinds.len(), kinds.len() * 8);
     let action = |kind: u16| if kind == MessageKind::REQUEST.number() { Action::Request } else { Action::Response };
     kinds.iter().for_each(|kind| texts.append_value(action(*kind).as_str()));
+    Arc::new(texts.finish())
+}
+
+fn classes(kinds: &[u16]) -> ArrayRef {
+    let mut texts = StringBuilder::with_capacity(kinds.len(), kinds.len() * 8);
+    let class = |kind: u16| MessageKind::from_number(kind).and_then(MessageKind::class);
+    kinds.iter().for_each(|kind| texts.append_value(class(*kind).map_or("", Served::as_str)));
     Arc::new(texts.finish())
 }
 

@@ -3,7 +3,7 @@
 use super::{Column, Dimension};
 use arrow::datatypes::SchemaRef;
 use std::sync::LazyLock;
-use zonepulse_store::Level;
+use zonepulse_store::{Kinds, Level};
 
 /// A table that is made of DNS messages, or of what is known beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub(crate) enum Table {
     Dns(Level),
     /// Hits of all time per server, record and kind.
     Records,
+    /// Responses that served a record, per server, interval or bucket of a roll-up, record and class.
+    Served(Level),
+    /// Responses of all time that served a record, per server, record and class.
+    ServedTotal,
     /// What the probes observed, and what they lost.
     Coverage,
     /// The managed servers.
@@ -59,16 +63,36 @@ static RECORDS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     [server, &[Column::RecordId], record, kind, measures, &[Column::Kind]].concat()
 });
 
+/// The same of what was served.
+static SERVED: LazyLock<Vec<Column>> = LazyLock::new(|| {
+    let (server, record) = (Dimension::Server.columns(), Dimension::Record.columns());
+    let measures = &[Column::Class, Column::Served, Column::LastServed];
+    let times = &[Column::Time, Column::IntervalS][..];
+    [times, server, record, measures, &[Column::RecordId, Column::Hour, Column::Kind]].concat()
+});
+
+static SERVED_TOTAL: LazyLock<Vec<Column>> = LazyLock::new(|| {
+    let (server, record) = (Dimension::Server.columns(), Dimension::Record.columns());
+    let measures = &[Column::Class, Column::Served, Column::FirstServed, Column::LastServed];
+    [server, &[Column::RecordId], record, measures, &[Column::Kind]].concat()
+});
+
 static NAMES: LazyLock<Vec<Column>> = LazyLock::new(|| [&[Column::RecordId][..], Dimension::Record.columns()].concat());
 
 impl Table {
-    pub(crate) const ALL: [Table; 9] = [
+    pub(crate) const ALL: [Table; 15] = [
         Table::Dns(Level::Raw),
         Table::Dns(Level::M5),
         Table::Dns(Level::M15),
         Table::Dns(Level::M30),
         Table::Dns(Level::H1),
         Table::Records,
+        Table::Served(Level::Raw),
+        Table::Served(Level::M5),
+        Table::Served(Level::M15),
+        Table::Served(Level::M30),
+        Table::Served(Level::H1),
+        Table::ServedTotal,
         Table::Coverage,
         Table::Servers,
         Table::Names,
@@ -82,6 +106,12 @@ impl Table {
             Table::Dns(Level::M30) => "dns_30m",
             Table::Dns(Level::H1) => "dns_1h",
             Table::Records => "records",
+            Table::Served(Level::Raw) => "served_raw",
+            Table::Served(Level::M5) => "served_5m",
+            Table::Served(Level::M15) => "served_15m",
+            Table::Served(Level::M30) => "served_30m",
+            Table::Served(Level::H1) => "served_1h",
+            Table::ServedTotal => "served_total",
             Table::Coverage => "coverage",
             Table::Servers => "servers",
             Table::Names => "names",
@@ -98,8 +128,30 @@ impl Table {
             Table::Dns(Level::M30) => Some("requests_30m"),
             Table::Dns(Level::H1) => Some("requests_1h"),
             Table::Records => Some("requests_total"),
-            Table::Coverage | Table::Servers | Table::Names => None,
+            Table::Served(_) | Table::ServedTotal | Table::Coverage | Table::Servers | Table::Names => None,
         }
+    }
+
+    /// What its rows count, insofar as it counts.
+    pub(crate) fn kinds(self) -> Kinds {
+        match self {
+            Table::Served(_) | Table::ServedTotal => Kinds::Served,
+            Table::Dns(_) | Table::Records | Table::Coverage | Table::Servers | Table::Names => Kinds::Messages,
+        }
+    }
+
+    /// The same table at another level.
+    pub(crate) fn at(self, level: Level) -> Table {
+        match self {
+            Table::Dns(_) => Table::Dns(level),
+            Table::Served(_) => Table::Served(level),
+            other => other,
+        }
+    }
+
+    /// Whether its rows are points.
+    pub(crate) fn has_points(self) -> bool {
+        matches!(self, Table::Dns(_) | Table::Served(_))
     }
 
     /// The columns. `record_id` and `kind`, which is last, are numbers of the store: what to group and to sort by
@@ -108,6 +160,8 @@ impl Table {
         match self {
             Table::Dns(_) => &DNS,
             Table::Records => &RECORDS,
+            Table::Served(_) => &SERVED,
+            Table::ServedTotal => &SERVED_TOTAL,
             Table::Coverage => COVERAGE,
             Table::Servers => &[Column::ServerId, Column::Server, Column::Sample],
             Table::Names => &NAMES,
@@ -117,8 +171,8 @@ impl Table {
     /// What points are kept at; of other tables there is one level.
     pub(crate) fn level(self) -> Level {
         match self {
-            Table::Dns(level) => level,
-            Table::Records | Table::Coverage | Table::Servers | Table::Names => Level::Raw,
+            Table::Dns(level) | Table::Served(level) => level,
+            Table::Records | Table::ServedTotal | Table::Coverage | Table::Servers | Table::Names => Level::Raw,
         }
     }
 
@@ -129,8 +183,8 @@ impl Table {
     /// What a selection of the store can restrict of it.
     pub(crate) fn selectable(self) -> &'static [Dimension] {
         match self {
-            Table::Dns(_) => &[Dimension::Record, Dimension::Server, Dimension::Kind, Dimension::Time],
-            Table::Records => &[Dimension::Record, Dimension::Server, Dimension::Kind],
+            Table::Dns(_) | Table::Served(_) => &[Dimension::Record, Dimension::Server, Dimension::Kind, Dimension::Time],
+            Table::Records | Table::ServedTotal => &[Dimension::Record, Dimension::Server, Dimension::Kind],
             Table::Coverage => &[Dimension::Server, Dimension::Time],
             Table::Servers => &[],
             Table::Names => &[Dimension::Record],

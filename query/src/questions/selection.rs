@@ -61,7 +61,7 @@ fn kinds(filter: &Filter, counts: Counts) -> Kinds {
         (Some(Action::Response), _) => Kinds::Responses,
         // A request and its response count once, unless they are shown side by side.
         (None, Counts::Sums(By { action: false, .. })) => Kinds::Only(vec![MessageKind::REQUEST]),
-        (None, _) => Kinds::All,
+        (None, _) => Kinds::Messages,
     }
 }
 

@@ -38,7 +38,7 @@ impl Question {
             servers: servers(&filter),
             from_s: range.begin_s(),
             until_s: range.end_s(),
-            kinds: Kinds::All,
+            kinds: Kinds::Messages,
             records: None,
         };
         let columns = COVERAGE.to_vec();

@@ -9,7 +9,7 @@ use super::question::{Question, size};
 use super::selection::Counts;
 use super::shape::{Key, Shape};
 use crate::columns::{Column, Dimension, Source};
-use crate::reading::{Rows, TotalSum, has_kind};
+use crate::reading::{Rows, TotalSum};
 use crate::runtime::BATCH_ROWS;
 use crate::time::{TimeRange, check_named};
 use crate::{Answer, By, Error, Filter, Kept, Page};
@@ -123,9 +123,9 @@ impl<'a> Best<'a> {
             return Vec::new();
         }
         let mut sums: Vec<TotalSum> = Vec::new();
-        for total in of_record.iter().filter(|total| has_kind(&selection.kinds, total.kind)) {
+        for total in of_record.iter().filter(|total| selection.kinds.includes(total.kind)) {
             let server_id = by.server.then_some(total.server_id);
-            let action = by.action.then_some(total.kind.action());
+            let action = by.action.then(|| total.kind.action()).flatten();
             match sums.iter_mut().find(|sum| (sum.server_id, sum.action) == (server_id, action)) {
                 Some(sum) => {
                     sum.hits = sum.hits.saturating_add(total.hits);

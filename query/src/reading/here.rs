@@ -15,9 +15,9 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryReservation;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
-use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_dns::RecordType;
 use zonepulse_model::{IdSet, RecordId};
-use zonepulse_store::{Kinds, Level, Reading, Selection, Split, Store, Total};
+use zonepulse_store::{Level, Reading, Selection, Split, Store, Total};
 
 /// Batches without columns are this many times larger.
 const COUNTED_BATCHES: usize = 8;
@@ -101,10 +101,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(mut self) -> Result<()> {
         match (self.rows.table, self.rows.summed) {
-            (Table::Dns(_), Some(split)) => self.sums(split),
-            (Table::Dns(_), None) if self.rows.columns.is_empty() => self.count(),
-            (Table::Dns(_), None) => self.points(),
-            (Table::Records, _) => self.totals(),
+            (Table::Dns(_) | Table::Served(_), Some(split)) => self.sums(split),
+            (Table::Dns(_) | Table::Served(_), None) if self.rows.columns.is_empty() => self.count(),
+            (Table::Dns(_) | Table::Served(_), None) => self.points(),
+            (Table::Records | Table::ServedTotal, _) => self.totals(),
             (Table::Coverage, _) => self.coverage(),
             (Table::Servers, _) => self.servers(),
             (Table::Names, _) => self.names(),
@@ -157,7 +157,7 @@ impl Reader<'_> {
     }
 
     fn reading(&self) -> Reading {
-        let last_access = self.rows.columns.contains(&Column::LastAccess);
+        let last_access = self.rows.columns.iter().any(|column| matches!(column, Column::LastAccess | Column::LastServed));
         Reading { level: self.level(), now_s: self.now.s(), last_access }
     }
 
@@ -216,7 +216,7 @@ impl Reader<'_> {
         let Selection { servers, kinds, records, .. } = &self.rows.piece.selection;
         let memory = &mut self.memory;
         self.of.store.totals(servers.as_ref(), &mut |total| {
-            let wanted = has_kind(kinds, total.kind) && records.as_ref().is_none_or(|ids| ids.has(total.record_id));
+            let wanted = kinds.includes(total.kind) && records.as_ref().is_none_or(|ids| ids.has(total.record_id));
             if !wanted || room.is_err() {
                 return;
             }
@@ -303,13 +303,5 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
-    }
-}
-
-pub(crate) fn has_kind(kinds: &Kinds, kind: MessageKind) -> bool {
-    match kinds {
-        Kinds::All => true,
-        Kinds::Responses => kind != MessageKind::REQUEST,
-        Kinds::Only(kinds) => kinds.contains(&kind),
     }
 }

@@ -12,7 +12,7 @@ mod request;
 mod rows;
 
 pub(crate) use data::{Away, Data};
-pub(crate) use here::{Here, has_kind};
+pub(crate) use here::Here;
 pub(crate) use metrics::{Rows as MetricRows, series};
 pub(crate) use output::Output;
 pub(crate) use reports::Counters;

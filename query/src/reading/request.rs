@@ -202,10 +202,11 @@ fn put_piece(out: &mut Vec<u8>, Piece { level, selection }: &Piece) {
     put(out, selection.from_s);
     put(out, selection.until_s);
     match &selection.kinds {
-        Kinds::All => put(out, 0),
+        Kinds::Messages => put(out, 0),
         Kinds::Responses => put(out, 1),
+        Kinds::Served => put(out, 2),
         Kinds::Only(kinds) => {
-            put(out, 2);
+            put(out, 3);
             put(out, kinds.len() as u64);
             kinds.iter().for_each(|kind| put(out, u64::from(kind.number())));
         }
@@ -220,9 +221,10 @@ fn piece(from: &mut Reader<'_>) -> Result<Piece, Malformed> {
             servers: ids(from, "servers")?,
             from_s: from.number("from_s")?,
             until_s: from.number("until_s")?,
-            kinds: match from.below(3, "kinds")? {
-                0 => Kinds::All,
+            kinds: match from.below(4, "kinds")? {
+                0 => Kinds::Messages,
                 1 => Kinds::Responses,
+                2 => Kinds::Served,
                 _ => {
                     let count = from.count(MessageKind::COUNT.into(), "kinds")?;
                     let kind = |from: &mut Reader<'_>| {
@@ -332,8 +334,9 @@ mod tests {
 
     fn a_piece() -> impl Strategy<Value = Piece> {
         let kinds = prop_oneof![
-            Just(Kinds::All),
+            Just(Kinds::Messages),
             Just(Kinds::Responses),
+            Just(Kinds::Served),
             proptest::collection::vec(0..MessageKind::COUNT, 0..5)
                 .prop_map(|kinds| Kinds::Only(kinds.into_iter().filter_map(MessageKind::from_number).collect())),
         ];

@@ -87,18 +87,18 @@ impl Rows {
         fn list<T>(wanted: bool) -> Numbers<T> {
             Numbers(wanted.then(Vec::new))
         }
-        let wants = |column| columns.contains(&column);
+        let wants = |wanted: &[Column]| columns.iter().any(|column| wanted.contains(column));
         let tells = |dimension| columns.iter().any(|column| column.dimension() == Some(dimension));
         Rows {
             count: 0,
             start_ms: list(tells(Dimension::Time)),
-            interval_s: list(wants(Column::IntervalS)),
+            interval_s: list(wants(&[Column::IntervalS])),
             server: list(tells(Dimension::Server)),
             record: list(tells(Dimension::Record)),
             kind: list(tells(Dimension::Kind)),
-            hits: list(wants(Column::Hits)),
-            first_ms: list(wants(Column::FirstSeen)),
-            last_ms: list(wants(Column::LastAccess)),
+            hits: list(wants(&[Column::Hits, Column::Served])),
+            first_ms: list(wants(&[Column::FirstSeen, Column::FirstServed])),
+            last_ms: list(wants(&[Column::LastAccess, Column::LastServed])),
             columns: columns.to_vec(),
             schema: Column::schema(columns),
         }
@@ -152,7 +152,8 @@ impl Rows {
         self.kind.push(match sum.kind {
             SumKind::Only(kind) => kind.number(),
             SumKind::Responses => a_kind_of(Action::Response).number(),
-            SumKind::Requests | SumKind::Any => a_kind_of(Action::Request).number(),
+            // Selections of messages have no others.
+            SumKind::Requests | SumKind::Any | SumKind::Served => a_kind_of(Action::Request).number(),
         });
         self.hits.push(measure(sum.hits));
         self.last_ms.push(ms(sum.last_ms.unwrap_or(0)));
@@ -184,9 +185,9 @@ impl Rows {
             Column::Time => instants(self.start_ms.get().to_vec()),
             Column::Hour => hours(self.start_ms.get()),
             Column::IntervalS => Arc::new(Int64Array::from(self.interval_s.get().to_vec())),
-            Column::Hits => Arc::new(Int64Array::from(self.hits.get().to_vec())),
-            Column::FirstSeen => instants(self.first_ms.get().to_vec()),
-            Column::LastAccess => instants(self.last_ms.get().to_vec()),
+            Column::Hits | Column::Served => Arc::new(Int64Array::from(self.hits.get().to_vec())),
+            Column::FirstSeen | Column::FirstServed => instants(self.first_ms.get().to_vec()),
+            Column::LastAccess | Column::LastServed => instants(self.last_ms.get().to_vec()),
             _ => return Err(DataFusionError::Internal(format!("points have no {column}"))),
         })
     }

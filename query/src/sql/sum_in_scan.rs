@@ -66,13 +66,17 @@ fn takes_sums(aggregate: &AggregateExec) -> bool {
         && aggregate.filter_expr().iter().flatten().all(same)
 }
 
-/// `sum(hits)`, `max(last_access)`.
+/// `sum(hits)`, `max(last_access)`, and the same of what was served.
 fn adds_up(function: &AggregateFunctionExpr) -> bool {
     let arguments = function.expressions();
     let [argument] = arguments.as_slice() else { return false };
     let column = argument.downcast_ref::<ColumnExpr>().and_then(|column| Column::named(column.name()));
-    let sums = [("sum", Some(Column::Hits)), ("max", Some(Column::LastAccess))];
-    !function.is_distinct() && sums.contains(&(function.fun().name(), column))
+    let sums = match function.fun().name() {
+        "sum" => [Column::Hits, Column::Served],
+        "max" => [Column::LastAccess, Column::LastServed],
+        _ => return false,
+    };
+    !function.is_distinct() && column.is_some_and(|column| sums.contains(&column))
 }
 
 /// The same input with a scan that adds up; `None` if there is no such scan.

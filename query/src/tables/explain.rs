@@ -1,6 +1,7 @@
 //! How EXPLAIN shows a selection.
 
 use std::fmt::{Formatter, Result};
+use zonepulse_dns::{Action, MessageKind};
 use zonepulse_store::{Kinds, Selection};
 
 /// A longer list is shown as its length.
@@ -21,15 +22,21 @@ pub(crate) fn selection(f: &mut Formatter<'_>, selection: &Selection, until_s: u
         write!(f, ", records={}", list(records))?;
     }
     match &selection.kinds {
-        Kinds::All => Ok(()),
+        Kinds::Messages => Ok(()),
         Kinds::Responses => write!(f, ", kinds=responses"),
+        Kinds::Served => write!(f, ", kinds=served"),
         Kinds::Only(kinds) => {
-            let names: Vec<String> = kinds
-                .iter()
-                .map(|kind| kind.response_code().map_or_else(|| kind.action().to_string(), |code| code.to_string()))
-                .collect();
+            let names: Vec<String> = kinds.iter().map(|kind| name(*kind)).collect();
             write!(f, ", kinds={}", list(&names))
         }
+    }
+}
+
+fn name(kind: MessageKind) -> String {
+    match (kind.response_code(), kind.class()) {
+        (Some(code), _) => code.to_string(),
+        (None, Some(class)) => class.as_str().to_owned(),
+        (None, None) => Action::Request.to_string(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! From a filter of a plan to a selection of the store.
 //!
 //! A selection has four dimensions: records, servers, kinds and time. All values of the first
-//! three are known (the dictionary, the registry, the 4097 kinds), so a predicate over
+//! three are known (the dictionary, the registry, the 4103 kinds), so a predicate over
 //! the columns of one dimension is evaluated over all of its values, and the values that pass are the
 //! selection. Whatever the predicate is, `host LIKE '%.example.com.'` or `rcode IS NULL`,
 //! the selection is exact. Time is compared by number.
 
 use crate::columns::{Column, Dimension, Source, Table};
-use crate::reading::{Data, Request, RowsRequest, has_kind};
+use crate::reading::{Data, Request, RowsRequest};
 use crate::time::Piece;
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::datatypes::UInt32Type;
@@ -21,23 +21,28 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use futures::TryStreamExt;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_model::{IdSet, RecordId, ServerId};
 use zonepulse_store::{Kinds, Level, Selection};
 
-/// The columns of a kind.
-const KIND_COLUMNS: [Column; 3] = [Column::Kind, Column::Action, Column::Rcode];
 /// The number of rows that a predicate is evaluated over at a time.
 pub(crate) const BATCH_ROWS: usize = 8192;
 
-/// All kinds by number: thousands, and always the same.
-static ALL_KINDS: LazyLock<Result<RecordBatch, String>> = LazyLock::new(|| {
-    let numbers: Vec<u16> = (0..MessageKind::COUNT).collect();
-    let columns = KIND_COLUMNS.iter().map(|column| Source::of_kinds(*column, &numbers)).collect::<Result<Vec<_>>>();
-    let batch = columns.and_then(|columns| Ok(RecordBatch::try_new(Column::schema(&KIND_COLUMNS), columns)?));
+/// All kinds of messages by number: thousands, and always the same.
+static MESSAGES: LazyLock<Result<RecordBatch, String>> =
+    LazyLock::new(|| every_kind(0..MessageKind::MESSAGES, &[Column::Kind, Column::Action, Column::Rcode]));
+/// All classes of what is served by number.
+static SERVED: LazyLock<Result<RecordBatch, String>> =
+    LazyLock::new(|| every_kind(MessageKind::MESSAGES..MessageKind::COUNT, &[Column::Kind, Column::Class]));
+
+fn every_kind(numbers: Range<u16>, columns: &[Column]) -> Result<RecordBatch, String> {
+    let numbers: Vec<u16> = numbers.collect();
+    let values = columns.iter().map(|column| Source::of_kinds(*column, &numbers)).collect::<Result<Vec<_>>>();
+    let batch = values.and_then(|values| Ok(RecordBatch::try_new(Column::schema(columns), values)?));
     batch.map_err(|error| error.to_string())
-});
+}
 
 /// The one dimension among these that a filter restricts; `None` if it is another, or more than one.
 pub(crate) fn dimension(selectable: &[Dimension], filter: &Expr) -> Option<Dimension> {
@@ -97,7 +102,7 @@ pub(crate) async fn apply(
             Dimension::Server => {
                 selection.servers = Some(servers(data, state, predicate, numbered.as_deref(), selection.servers.take()).await?);
             }
-            Dimension::Kind => selection.kinds = kinds(predicate, &selection.kinds)?,
+            Dimension::Kind => selection.kinds = kinds(table, predicate, &selection.kinds)?,
             Dimension::Time | Dimension::Series | Dimension::Report | Dimension::Zone => {}
         }
     }
@@ -250,17 +255,22 @@ pub(crate) fn both<T: Copy + Ord + From<u32>>(before: Option<&IdSet<T>>, numbers
     ids.filter(|id| before.is_none_or(|before| before.has(*id))).collect()
 }
 
-fn kinds(predicate: &Predicate, among: &Kinds) -> Result<Kinds> {
-    let all = ALL_KINDS.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
+fn kinds(table: Table, predicate: &Predicate, among: &Kinds) -> Result<Kinds> {
+    let (first, all) = match table.kinds() {
+        Kinds::Served => (MessageKind::MESSAGES, &*SERVED),
+        _ => (0, &*MESSAGES),
+    };
+    let all = all.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
     let passes = predicate.passes_of(&predicate.looked_at(all)?)?;
-    let passing = (0..).zip(passes).filter(|(_, passes)| *passes).filter_map(|(number, _)| MessageKind::from_number(number));
-    let chosen: Vec<MessageKind> = passing.filter(|kind| has_kind(among, *kind)).collect();
-    let responses = usize::from(MessageKind::COUNT) - 1;
-    Ok(match chosen.first() {
-        Some(&MessageKind::REQUEST) if chosen.len() == responses + 1 => Kinds::All,
-        Some(first) if *first != MessageKind::REQUEST && chosen.len() == responses => Kinds::Responses,
-        _ => Kinds::Only(chosen),
-    })
+    let numbers = (first..).zip(passes).filter(|(_, passes)| *passes);
+    let chosen: Vec<MessageKind> =
+        numbers.filter_map(|(number, _)| MessageKind::from_number(number)).filter(|kind| among.includes(*kind)).collect();
+    // Thousands of numbers travel with the request otherwise.
+    let whole = [Kinds::Messages, Kinds::Responses, Kinds::Served].into_iter().find(|whole| {
+        let of = (0..MessageKind::COUNT).filter_map(MessageKind::from_number).filter(|kind| whole.includes(*kind));
+        of.eq(chosen.iter().copied())
+    });
+    Ok(whole.unwrap_or(Kinds::Only(chosen)))
 }
 
 /// The interval starts that pass a comparison of `time` with a constant: from inclusive,

@@ -64,7 +64,7 @@ impl StoreScan {
         let few = pieces.iter().any(|piece| piece.selection.records.as_ref().is_some_and(|ids| ids.len() <= FEW_RECORDS));
         let threads = if few { 1 } else { threads };
         let partitions = match table {
-            Table::Dns(_) => pieces.iter().flat_map(|piece| by_hours(piece, threads)).collect(),
+            table if table.has_points() => pieces.iter().flat_map(|piece| by_hours(piece, threads)).collect(),
             _ => pieces,
         };
         let mut equivalences = EquivalenceProperties::new(schema.clone());
@@ -103,7 +103,7 @@ impl StoreScan {
 
     /// Whether only the number of points is wanted.
     pub(crate) fn only_counts(&self) -> bool {
-        matches!(self.table, Table::Dns(_)) && self.columns.is_empty() && self.limit.is_none()
+        self.table.has_points() && self.columns.is_empty() && self.limit.is_none()
     }
 
     /// The number of rows, if known; unless they were counted, there may be more when they are read.
@@ -124,8 +124,8 @@ impl StoreScan {
     fn tell_times(&self, statistics: &mut Statistics) {
         let time = self.columns.iter().position(|column| *column == Column::Time);
         let time = time.and_then(|at| statistics.column_statistics.get_mut(at));
-        if let (Table::Dns(_), Some(time), Some(first), Some(last)) =
-            (self.table, time, self.partitions.first(), self.partitions.last())
+        if let (true, Some(time), Some(first), Some(last)) =
+            (self.table.has_points(), time, self.partitions.first(), self.partitions.last())
             && first.selection.from_s < last.selection.until_s
             && last.selection.until_s < u64::MAX
         {
@@ -144,7 +144,7 @@ impl StoreScan {
     /// The same scan, but adding up by its own columns; `None` if sums do not have them.
     pub(crate) fn summed(&self) -> Option<StoreScan> {
         let tells = |dimension| self.columns.iter().any(|column| column.dimension() == Some(dimension));
-        let only_actions = self.columns.iter().all(|column| !matches!(column, Column::Kind | Column::Rcode));
+        let only_actions = self.columns.iter().all(|column| !matches!(column, Column::Kind | Column::Rcode | Column::Class));
         let split = Split {
             server: tells(Dimension::Server),
             record: tells(Dimension::Record),
@@ -156,7 +156,7 @@ impl StoreScan {
             length_s: None,
             shift_s: 0,
         };
-        let points = matches!(self.table, Table::Dns(_)) && self.limit.is_none();
+        let points = self.table.has_points() && self.limit.is_none();
         let fits = self.columns.iter().all(|column| is_of_sums(*column));
         // Sums lack the columns that order points, so the properties remain true.
         (points && fits).then(|| StoreScan { summed: Some(split), ..self.clone() })
@@ -165,7 +165,7 @@ impl StoreScan {
 
 /// Whether sums have this column.
 fn is_of_sums(column: Column) -> bool {
-    is_same(column) || matches!(column, Column::Hits | Column::LastAccess)
+    is_same(column) || matches!(column, Column::Hits | Column::LastAccess | Column::Served | Column::LastServed)
 }
 
 /// Whether this column is the same for all points of a server, record and kind.
@@ -204,8 +204,9 @@ impl DisplayAs for StoreScan {
         if let (Some(first), Some(last)) = (self.partitions.first(), self.partitions.last()) {
             explain::selection(f, &first.selection, last.selection.until_s)?;
         }
-        if self.partitions.iter().any(|piece| Table::Dns(piece.level) != self.table) && matches!(self.table, Table::Dns(_)) {
-            let mut levels: Vec<&str> = self.partitions.iter().map(|piece| Table::Dns(piece.level).name()).collect();
+        let at = |piece: &Piece| self.table.at(piece.level);
+        if self.partitions.iter().any(|piece| at(piece) != self.table) {
+            let mut levels: Vec<&str> = self.partitions.iter().map(|piece| at(piece).name()).collect();
             levels.dedup();
             write!(f, ", from=[{}]", levels.join(", "))?;
         }

@@ -197,7 +197,7 @@ async fn no_measure_of_a_table_or_an_answer_is_unsigned() {
     for table in sql(&content, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'").await {
         schemas.push(engine.sql(&format!("SELECT * FROM {table}")).await.unwrap().schema);
     }
-    assert_eq!(schemas.len(), 7 + 24);
+    assert_eq!(schemas.len(), 7 + 30);
     for schema in schemas {
         for field in schema.fields() {
             let number = matches!(field.name().as_str(), "server_id" | "record_id" | "resource_id" | "zone_id");

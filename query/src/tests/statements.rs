@@ -86,6 +86,12 @@ async fn the_tables_and_their_columns_can_be_looked_up() {
             | requests_raw   |
             | requests_total |
             | resources      |
+            | served_15m     |
+            | served_1h      |
+            | served_30m     |
+            | served_5m      |
+            | served_raw     |
+            | served_total   |
             | servers        |
             | system_15m     |
             | system_1h      |

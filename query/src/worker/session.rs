@@ -122,7 +122,7 @@ fn tables(
     let data = Data::Away(link.clone());
     for table in Table::ALL {
         let of = |selection| Arc::new(seen(StoreTable::new(table, data.clone(), selection)));
-        context.register_table(table.name(), of(Selection::all()))?;
+        context.register_table(table.name(), of(Selection { kinds: table.kinds(), ..Selection::all() }))?;
         if let Some(name) = table.name_of_requests() {
             let requests = Selection { kinds: Kinds::Only(vec![MessageKind::REQUEST]), ..Selection::all() };
             context.register_table(name, of(requests))?;
