@@ -1,6 +1,7 @@
 //! HTTP basics shared by everything that talks to the central.
 
 use crate::Error;
+use crate::version::USER_AGENT;
 use reqwest::{Client, ClientBuilder, Response, Url};
 use rustls::ClientConfig;
 use std::net::IpAddr;
@@ -62,8 +63,7 @@ pub(crate) fn client_with(config: ClientConfig) -> ClientBuilder {
 }
 
 fn ours(builder: ClientBuilder) -> ClientBuilder {
-    // A central finds the version in the program by this text (`images` there).
-    builder.user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION"), " (linux)")).connect_timeout(CONNECT_TIMEOUT)
+    builder.user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// Builds a client.

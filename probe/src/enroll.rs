@@ -10,6 +10,7 @@ use crate::Error;
 use crate::central::{self, innermost, read_problem};
 use crate::heartbeat::{hostname, os};
 use crate::pin::Pin;
+use crate::version::version;
 use existing::{Credentials, Existing, Pull};
 use reqwest::header::CONTENT_TYPE;
 use std::fs;
@@ -163,7 +164,7 @@ async fn ask(order: &Order, trust: &Trust, pinned: Option<&Pinned>) -> Result<En
         None => central::client(&order.url, trust)?,
     };
     let client = central::build(client.timeout(ANSWER_TIMEOUT))?;
-    let request = EnrollmentRequest { hostname: hostname(), os: os(), probe_version: env!("CARGO_PKG_VERSION").to_owned() };
+    let request = EnrollmentRequest { hostname: hostname(), os: os(), probe_version: version().to_owned() };
     let body = serde_json::to_vec(&request).map_err(|error| Error::disk("encode", "the request")(error.into()))?;
     let request = client.post(http::address(&order.url, PATH)).bearer_auth(order.token.reveal());
     let url = order.url.clone();

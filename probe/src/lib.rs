@@ -44,5 +44,6 @@ mod error;
 mod process;
 mod room;
 mod serve;
+mod version;
 
 pub use error::Error;

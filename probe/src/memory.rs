@@ -11,7 +11,7 @@
 //! | program | 12 MiB | code, libraries, stacks, allocator overhead, the compressor |
 //! | observer | 1/6 of the rest | TCP streams (two thirds of it) and fragments |
 //! | delivery | 1/8 of the rest | batches on their way to the central, pushed or pulled |
-//! | records | the remainder | everything that grows with the records of an interval |
+//! | records | the remainder | everything that grows with the records of an interval: seven eighths for hits, an eighth for what was served |
 //!
 //! A record occupies a place in two tables, because the next interval begins before the last one is
 //! closed; space in three batches: one closed, one waiting for the disk, one being written; and
@@ -28,6 +28,10 @@ pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
 /// Maximum number of records in a batch, whatever the settings: together with [`MAX_NAME_OCTETS`]
 /// it keeps a batch within the limits of the format.
 pub const MAX_RECORDS: usize = 200_000;
+/// Maximum number of records in a batch that say how they were served.
+const MAX_SERVED_RECORDS: usize = 50_000;
+/// One in this many records is one that says how it was served.
+const SERVED_SHARE: usize = 8;
 /// Maximum total length of the names in a batch, octets in wire format.
 pub const MAX_NAME_OCTETS: usize = 7 << 20;
 /// Memory that the program uses before it has seen any data, and for work of bounded size, bytes.
@@ -53,6 +57,10 @@ pub struct Budget {
     pub max_records: usize,
     /// Total length of their names, octets.
     pub max_name_octets: usize,
+    /// Maximum number of records of which an interval says how they were served; the rest is only counted.
+    pub max_served_records: usize,
+    /// Total length of their names, octets.
+    pub max_served_name_octets: usize,
     /// TCP streams and fragments, bytes.
     pub observer_bytes: usize,
     /// Closed batches waiting for the disk, bytes.
@@ -72,12 +80,16 @@ impl Budget {
     fn divide(rest: usize, observer_bytes: usize) -> Budget {
         let delivery_bytes = rest / 8;
         let records = (rest - observer_bytes - delivery_bytes) / (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
-        let max_records = records.min(MAX_RECORDS);
+        // Whether what was served is counted does not change how many records can have hits.
+        let max_served_records = (records / SERVED_SHARE).min(MAX_SERVED_RECORDS);
+        let max_records = (records - max_served_records).min(MAX_RECORDS);
         Budget {
             max_records,
             max_name_octets: (max_records * NAME_OCTETS).min(MAX_NAME_OCTETS),
+            max_served_records,
+            max_served_name_octets: max_served_records * NAME_OCTETS,
             observer_bytes,
-            queue_bytes: max_records * BATCH_BYTES,
+            queue_bytes: (max_records + max_served_records) * BATCH_BYTES,
             // A batch is in memory once as read, and once more as sent.
             in_flight_bytes: (delivery_bytes / 2) as u64,
         }
@@ -97,6 +109,8 @@ impl Budget {
         let part = |by: usize| Budget {
             max_records: self.max_records / by,
             max_name_octets: self.max_name_octets / by,
+            max_served_records: self.max_served_records / by,
+            max_served_name_octets: self.max_served_name_octets / by,
             queue_bytes: self.queue_bytes / by,
             ..self
         };
@@ -112,7 +126,15 @@ impl Budget {
         let observer_bytes = rest / 6;
         let max_records = (rest - observer_bytes - rest / 8) / (TABLE_BYTES + PRINTED_BYTES);
         let max_name_octets = max_records * NAME_OCTETS;
-        Budget { max_records, max_name_octets, observer_bytes, queue_bytes: 0, in_flight_bytes: 0 }
+        Budget {
+            max_records,
+            max_name_octets,
+            max_served_records: 0,
+            max_served_name_octets: 0,
+            observer_bytes,
+            queue_bytes: 0,
+            in_flight_bytes: 0,
+        }
     }
 
     /// Maximum number of RRsets that `tally` knows as served, and total length of their names,
@@ -152,8 +174,9 @@ mod tests {
                 if max_bytes < Budget::min_bytes(ring_bytes) {
                     continue;
                 }
-                let Budget { max_records, observer_bytes, in_flight_bytes, .. } = Budget::of_agent(max_bytes, ring_bytes);
-                let records = max_records * (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
+                let budget = Budget::of_agent(max_bytes, ring_bytes);
+                let Budget { max_records, max_served_records, observer_bytes, in_flight_bytes, .. } = budget;
+                let records = (max_records + max_served_records) * (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
                 let sum = ring_bytes + PROGRAM_BYTES + observer_bytes + 2 * in_flight_bytes as usize + records;
                 assert!(sum <= max_bytes, "{max_bytes} {ring_bytes}: {sum}");
             }
@@ -163,9 +186,9 @@ mod tests {
     #[test]
     fn a_replay_counts_the_same_with_any_memory_and_stays_within_it() {
         for max_bytes in (20..512).map(|mib| mib << 20) {
-            let Budget { max_records, observer_bytes, in_flight_bytes, .. } = Budget::of_replay(max_bytes);
+            let Budget { max_records, max_served_records, observer_bytes, in_flight_bytes, .. } = Budget::of_replay(max_bytes);
             assert_eq!(observer_bytes, 6 << 20);
-            let records = max_records * (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
+            let records = (max_records + max_served_records) * (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
             let sum = PROGRAM_BYTES + observer_bytes + 2 * in_flight_bytes as usize + records;
             assert!(max_records > 0 && sum <= max_bytes, "{max_bytes}: {sum}");
         }

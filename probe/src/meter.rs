@@ -48,6 +48,8 @@ pub struct MeterSettings {
     pub scope: Scope,
     /// Memory for the records of an interval, and for the observer.
     pub budget: Budget,
+    /// Whether to count which records responses served.
+    pub served: bool,
     /// The source of the frames.
     pub source: Source,
 }
@@ -179,6 +181,11 @@ impl Meter {
     /// Streams and fragments are kept, so no message is lost or counted twice.
     pub fn set_interval(&mut self, interval_s: u32, now_ms: u64) {
         self.intervals.set_interval(interval_s, now_ms);
+    }
+
+    /// Whether to count which records responses served, from the next frame on.
+    pub fn set_served(&mut self, is_on: bool) {
+        self.intervals.set_served(is_on);
     }
 
     /// Unsupported link types, with the number of frames of each.

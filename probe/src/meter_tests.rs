@@ -15,7 +15,7 @@ use zonepulse_wire::{Batch, Counter, OTHER};
 const MINUTE: u64 = 60_000;
 
 fn settings(source: Source) -> MeterSettings {
-    MeterSettings { server_id: 7, epoch: 99, interval_s: 60, scope: scope(), budget: budget(1000), source }
+    MeterSettings { server_id: 7, epoch: 99, interval_s: 60, scope: scope(), budget: budget(1000), served: false, source }
 }
 
 fn budget(max_records: usize) -> Budget {

@@ -44,6 +44,8 @@ pub struct Settings {
     pub files: Vec<PathBuf>,
     /// Whether to shift times so that the newest frame of all is dated now.
     pub end_now: bool,
+    /// Whether to send which records responses served, too.
+    pub served: bool,
     /// How long to wait for the central once everything is spooled; forever if none.
     pub timeout: Option<Duration>,
 }
@@ -186,6 +188,7 @@ struct Plan {
     shift_ms: i64,
     server_id: u32,
     interval_s: u32,
+    served: bool,
     budget: Budget,
     scope: Scope,
     possible: Possible,
@@ -201,6 +204,7 @@ impl Plan {
             shift_ms: 0,
             server_id: config.server_id,
             interval_s: config.interval_s,
+            served: settings.served,
             budget: Budget::of_replay(config.memory.max_bytes),
             scope: config.scope()?,
             possible: config.bounds().of_files(now_ms),
@@ -228,6 +232,7 @@ impl Plan {
             interval_s: self.interval_s,
             scope: self.scope.clone(),
             budget: self.budget,
+            served: self.served,
             source: Source::Replay(self.possible),
         });
         let mut totals = Totals::default();

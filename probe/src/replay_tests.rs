@@ -48,7 +48,7 @@ impl Replay {
         let text = format!("server_id = 7\ncapture.addresses = \"any\"\n{ports}{}", self.keys);
         let text = if self.keys.contains("server_id") { text.replacen("server_id = 7\n", "", 1) } else { text };
         let config = Config::parse(Path::new("probe.toml"), &text).unwrap();
-        Plan::new(&config, &Settings { files: files.to_vec(), end_now, timeout: None }).unwrap()
+        Plan::new(&config, &Settings { files: files.to_vec(), end_now, served: false, timeout: None }).unwrap()
     }
 
     fn plan(&self, name: &str, bytes: &[u8]) -> Plan {

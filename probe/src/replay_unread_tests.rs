@@ -13,7 +13,7 @@ fn replayed(files: &[Vec<u8>]) -> Totals {
     }
     let capture = Capture { addresses: ServerAddresses::Any, ..Capture::default() };
     let config = Config { server_id: 1, capture, ..Config::default() };
-    let settings = Settings { files: (0..files.len()).map(path).collect(), end_now: false, timeout: None };
+    let settings = Settings { files: (0..files.len()).map(path).collect(), end_now: false, served: false, timeout: None };
     let plan = Plan::new(&config, &settings).unwrap();
     let settings = spool::Settings { dir: folder.path().join("spool"), min_free_bytes: 0, ..config.spool() };
     plan.read(&Spool::open(settings).unwrap(), &AtomicBool::new(false)).unwrap()

@@ -157,6 +157,7 @@ impl InForce {
         let monitoring = Monitoring {
             dns: settings.dns_monitoring,
             dns_interval_s: settings.dns_interval_s,
+            dns_served: settings.dns_served,
             system: settings.system_monitoring,
             system_interval_s: settings.system_interval_s,
         };
@@ -268,7 +269,10 @@ mod tests {
         let own = config("[tls]\nverify_ca = false\n[central]\npin = [\"two\"]");
         let in_force = InForce::of_central(&own, &said).unwrap();
         assert_eq!(in_force.version, Some(3));
-        assert_eq!(in_force.monitoring, Monitoring { dns: false, dns_interval_s: 60, system: true, system_interval_s: 30 });
+        assert_eq!(
+            in_force.monitoring,
+            Monitoring { dns: false, dns_interval_s: 60, dns_served: true, system: true, system_interval_s: 30 }
+        );
         let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{in_force:?}") };
         assert_eq!((central.url.as_str(), central.trust.verifies(), central.token.reveal()), ("https://two", false, "t"));
         let heartbeat: Vec<_> = in_force.heartbeat.iter().map(|way| (way.url.as_str(), way.trust.verifies())).collect();

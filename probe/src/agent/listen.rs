@@ -98,6 +98,7 @@ impl Listener {
                 interval_s: self.orders.dns_interval_s(),
                 scope,
                 budget: self.outlet.budget(&self.config),
+                served: self.orders.dns_served(),
                 // Start with the next millisecond: the first part of the current one was not
                 // observed.
                 source: Source::Live { since_ms: since_ms.map(|since_ms| since_ms.saturating_add(1)) },
@@ -140,6 +141,7 @@ impl Listener {
                     self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
                     self.outlet.passed(due_ms);
                     meter.set_interval(self.orders.dns_interval_s());
+                    meter.meter.set_served(self.orders.dns_served());
                 }
                 self.outlet.stepped(meter.take_step());
                 if !self.orders.dns() {
@@ -282,7 +284,13 @@ mod tests {
         let listener = Listener {
             config: Config { server_id: 1, ..Config::default() },
             outlet: Outlet::Compare(Arc::default()),
-            orders: Arc::new(Orders::new(Monitoring { dns: true, dns_interval_s: 60, system: false, system_interval_s: 5 })),
+            orders: Arc::new(Orders::new(Monitoring {
+                dns: true,
+                dns_interval_s: 60,
+                dns_served: false,
+                system: false,
+                system_interval_s: 5,
+            })),
             own: own.clone(),
         };
         let mut meter = listener.meter(Scope { ports: vec![53], addresses: Addresses::Any });

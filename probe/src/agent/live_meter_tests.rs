@@ -33,7 +33,7 @@ fn machine(wall_ms: u64, is_told: bool) -> Machine<impl Fn() -> Reading> {
     let make = |since_ms| {
         let source = if is_told { Source::Told } else { Source::Live { since_ms } };
         let budget = Budget::of_agent(64 << 20, 0);
-        Meter::new(MeterSettings { server_id: 1, epoch: 9, interval_s: 60, scope: scope(), budget, source })
+        Meter::new(MeterSettings { server_id: 1, epoch: 9, interval_s: 60, scope: scope(), budget, served: false, source })
     };
     let mut live = LiveMeter::new(Bounds::default(), move || read.get(), make);
     live.tick();

@@ -12,6 +12,7 @@ pub(super) struct Orders {
     stop: AtomicBool,
     dns: AtomicBool,
     dns_interval_s: AtomicU32,
+    dns_served: AtomicBool,
     system: AtomicBool,
     system_interval_s: AtomicU32,
 }
@@ -22,6 +23,7 @@ impl Orders {
             stop: false.into(),
             dns: monitoring.dns.into(),
             dns_interval_s: monitoring.dns_interval_s.into(),
+            dns_served: monitoring.dns_served.into(),
             system: monitoring.system.into(),
             system_interval_s: monitoring.system_interval_s.into(),
         }
@@ -29,6 +31,7 @@ impl Orders {
 
     pub(super) fn give(&self, monitoring: Monitoring) {
         self.dns_interval_s.store(monitoring.dns_interval_s, Ordering::Relaxed);
+        self.dns_served.store(monitoring.dns_served, Ordering::Relaxed);
         self.dns.store(monitoring.dns, Ordering::Relaxed);
         self.system_interval_s.store(monitoring.system_interval_s, Ordering::Relaxed);
         self.system.store(monitoring.system, Ordering::Relaxed);
@@ -49,6 +52,11 @@ impl Orders {
 
     pub(super) fn dns_interval_s(&self) -> u32 {
         self.dns_interval_s.load(Ordering::Relaxed)
+    }
+
+    /// Whether to count which records responses served.
+    pub(super) fn dns_served(&self) -> bool {
+        self.dns_served.load(Ordering::Relaxed)
     }
 
     /// The sampling interval, seconds; none if the machine is not to be sampled.

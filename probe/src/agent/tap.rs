@@ -99,6 +99,7 @@ impl TapListener {
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 session.follow(self.orders.dns_interval_s());
+                session.live.meter.set_served(self.orders.dns_served());
                 let now_ms = session.tick();
                 self.outlet.stepped(session.live.take_step());
                 self.outlet.clock_is_set(session.live.clock_is_set());
@@ -144,6 +145,7 @@ impl TapListener {
                 interval_s: self.orders.dns_interval_s(),
                 scope: Scope { ports, addresses },
                 budget: self.outlet.budget(&self.config),
+                served: self.orders.dns_served(),
                 source: Source::Told,
             })
             .knowing(self.status.own_questions.clone())

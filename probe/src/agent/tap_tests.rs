@@ -23,6 +23,7 @@ fn session() -> (Session<impl Fn() -> Reading>, Rc<Cell<u64>>) {
             interval_s: 60,
             scope: Scope { ports: Vec::new(), addresses: Addresses::Any },
             budget: Budget::of_agent(64 << 20, 0),
+            served: false,
             source: Source::Told,
         })
     };
@@ -59,7 +60,13 @@ fn the_probe_s_own_queries_are_not_counted_in_dnstap() {
         config: Config { server_id: 1, ..Config::default() },
         settings: Settings { socket: None, listen: None, bounds },
         outlet: Outlet::Compare(Arc::default()),
-        orders: Arc::new(Orders::new(Monitoring { dns: true, dns_interval_s: 60, system: false, system_interval_s: 5 })),
+        orders: Arc::new(Orders::new(Monitoring {
+            dns: true,
+            dns_interval_s: 60,
+            dns_served: false,
+            system: false,
+            system_interval_s: 5,
+        })),
         status: status.clone(),
     };
     let mut meter = listener.session().live.meter;

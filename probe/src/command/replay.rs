@@ -31,6 +31,9 @@ pub struct Args {
     /// Shift the captures in time so that they end now. Each such replay counts again.
     #[arg(long)]
     end_now: bool,
+    /// Also send which records the responses served. The central must be of this release or a later one.
+    #[arg(long)]
+    served: bool,
     /// Send on behalf of this server instead of the configured one.
     #[arg(long, value_name = "NUMBER")]
     server_id: Option<u32>,
@@ -52,7 +55,8 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
         config.server_id = server_id;
     }
     let timeout = args.timeout.map(Duration::from_secs);
-    let outcome = replay::run(&config, &Settings { files: args.files.clone(), end_now: args.end_now, timeout })?;
+    let settings = Settings { files: args.files.clone(), end_now: args.end_now, served: args.served, timeout };
+    let outcome = replay::run(&config, &settings)?;
     print(&outcome).map_err(Error::disk("write to", "standard output"))?;
     if outcome.waiting > 0 {
         tracing::error!(batches = outcome.waiting, dir = %outcome.dir.display(), "timed out; the next replay for this server delivers the remaining batches");

@@ -8,7 +8,7 @@ use crate::times::BEYOND_NS;
 use jiff::Timestamp;
 use std::cmp::Ordering;
 use std::io::{self, Write};
-use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_dns::{Action, MessageKind, RecordType};
 
 /// Size of a write, bytes.
 const WRITE_BYTES: usize = 1 << 16;
@@ -83,7 +83,7 @@ impl Lines {
             text.push("\t");
             text.push_type(line.record_type);
             text.push("\t");
-            text.push(line.kind.action().as_str());
+            text.push(line.action());
             text.push("\t");
             text.push_code(line.kind);
             text.push("\t");
@@ -110,7 +110,7 @@ impl Lines {
             text.push(",\"type\":\"");
             text.push_type(line.record_type);
             text.push("\",\"action\":\"");
-            text.push(line.kind.action().as_str());
+            text.push(line.action());
             text.push("\",\"rcode\":\"");
             text.push_code(line.kind);
             text.push("\",\"hits\":");
@@ -133,6 +133,11 @@ impl Line {
         hosts.get(self.host.0 as usize..self.host.1 as usize).unwrap_or_default()
     }
 
+    fn action(&self) -> &'static str {
+        // Hits are messages.
+        self.kind.action().map_or("-", Action::as_str)
+    }
+
     /// Orders lines with equal hits and host by the remaining columns as written.
     fn cmp_ties(&self, other: &Line) -> Ordering {
         let by_type = match self.record_type == other.record_type {
@@ -141,7 +146,7 @@ impl Line {
         };
         let code = |line: &Line| line.kind.response_code().map(|code| code.to_string());
         by_type.then_with(|| {
-            let by_action = self.kind.action().as_str().cmp(other.kind.action().as_str());
+            let by_action = self.action().cmp(other.action());
             by_action.then_with(|| code(self).cmp(&code(other)))
         })
     }

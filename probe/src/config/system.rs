@@ -12,6 +12,8 @@ pub struct Monitoring {
     pub dns: bool,
     /// Length of a DNS interval, seconds.
     pub dns_interval_s: u32,
+    /// Whether to count which records responses served.
+    pub dns_served: bool,
     /// Whether to sample the machine.
     pub system: bool,
     /// Sampling interval, seconds.
@@ -43,6 +45,8 @@ impl Config {
         Monitoring {
             dns: self.dns_monitoring,
             dns_interval_s: self.interval_s,
+            // Only a central that can store it asks for it.
+            dns_served: false,
             system: self.system.enabled,
             system_interval_s: self.system.interval_s,
         }

@@ -23,7 +23,7 @@ pub(crate) fn diagnostician(
         deliver::http::Settings { url: "http://127.0.0.1:9".into(), token: Secret::new("hush-hush-1"), trust: Trust::System };
     let in_force = InForce {
         version: None,
-        monitoring: Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 },
+        monitoring: Monitoring { dns: true, dns_interval_s: 60, dns_served: true, system: true, system_interval_s: 5 },
         delivery: deliver::Settings::Http(central.clone()),
         heartbeat: vec![central],
         pull: None,
@@ -43,8 +43,13 @@ pub(crate) fn diagnostician(
 
 fn made() -> (TempDir, Arc<Diagnostician>) {
     let dir = TempDir::new().unwrap();
-    let settings =
-        spool::Settings { dir: dir.path().into(), max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 0 };
+    let settings = spool::Settings {
+        dir: dir.path().into(),
+        max_bytes: spool::MIN_BYTES,
+        min_free_bytes: 0,
+        max_refused_bytes: 0,
+        max_delivered_bytes: 0,
+    };
     let spool = Arc::new(Spool::open(settings).unwrap());
     let status = Arc::new(Status::new(9));
     let components = Components { ask_dns_version: false, ..Default::default() };

@@ -9,6 +9,7 @@ use super::kea;
 use crate::config;
 use crate::observe::OwnQuestions;
 use crate::process::{self, DNS_SERVERS, Process};
+use crate::version::version;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl Looker {
         };
         let monitor = Component {
             state: State::Running,
-            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            version: Some(version().to_owned()),
             name: Some("zonepulse-probe".to_owned()),
             identity: None,
         };

@@ -19,6 +19,7 @@ use crate::diagnosis::order::Order;
 use crate::settings::InForce;
 use crate::spool::Spool;
 use crate::status::{Status, count};
+use crate::version::version;
 use crate::{Error, config};
 use clock::Clock;
 use components::Looker;
@@ -90,7 +91,7 @@ impl Reporter {
         Heartbeat {
             sent_at_ms: now_ms(),
             epoch: self.status.epoch,
-            probe_version: env!("CARGO_PKG_VERSION").to_owned(),
+            probe_version: version().to_owned(),
             uptime_s: self.status.uptime_s(),
             hostname: self.hostname.clone(),
             os: self.os.clone(),

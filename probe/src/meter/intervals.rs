@@ -1,13 +1,13 @@
 //! A meter's open intervals.
 
 use super::drops::Drops;
-use super::interval::{Interval, rows};
+use super::interval::{Interval, Tables, rows};
 use super::{MeterSettings, Source, TOLD_GRACE_MS, UNDATED_MS};
 use crate::clock::Step;
-use crate::memory::{MAX_NAME_OCTETS, MAX_RECORDS};
+use crate::memory::{Budget, MAX_NAME_OCTETS, MAX_RECORDS};
 use crate::observe::{Hit, Sink};
+use crate::served::{Reader, Zones};
 use crate::sight::{NOT_THE_SERVER_S, Totals};
-use crate::tally::Table;
 use crate::times::LATEST_MS;
 use std::collections::VecDeque;
 use zonepulse_dns::MessageKind;
@@ -31,8 +31,9 @@ pub(super) struct Intervals {
     identity: Identity,
     interval_s: u32,
     interval_ms: u64,
-    max_records: usize,
-    max_name_octets: usize,
+    budget: Budget,
+    /// Reads what responses served, if that is counted.
+    served: Option<Reader>,
     pause_ms: u64,
     max_grace_ms: u64,
     /// At most [`MAX_OPEN`], in any order.
@@ -44,7 +45,7 @@ pub(super) struct Intervals {
     pub(super) closed: VecDeque<Batch>,
     /// Tables of closed intervals, with their start. The newest passes on its records to the next
     /// interval.
-    rested: Vec<(u64, Table)>,
+    rested: Vec<(u64, Tables)>,
     /// Counts from before the first interval.
     pub(super) early: Counters,
     drops: Drops,
@@ -73,8 +74,12 @@ impl Intervals {
             identity: Identity { server_id: ServerId::new(settings.server_id), epoch: settings.epoch, seq: 0 },
             interval_s,
             interval_ms,
-            max_records: settings.budget.max_records.min(MAX_RECORDS),
-            max_name_octets: settings.budget.max_name_octets.min(MAX_NAME_OCTETS),
+            budget: Budget {
+                max_records: settings.budget.max_records.min(MAX_RECORDS),
+                max_name_octets: settings.budget.max_name_octets.min(MAX_NAME_OCTETS),
+                ..settings.budget
+            },
+            served: settings.served.then(|| Reader::new(Zones::default())),
             pause_ms: match settings.source {
                 Source::Replay(_) => interval_ms * REPLAY_PAUSE_INTERVALS,
                 Source::Live { .. } | Source::Told => LIVE_PAUSE_MS,
@@ -152,6 +157,12 @@ impl Intervals {
         self.rested.sort_by_key(|(start_ms, _)| *start_ms);
         for (at, (start_ms, _)) in (0..).zip(&mut self.rested) {
             *start_ms = at;
+        }
+    }
+
+    pub(super) fn set_served(&mut self, is_on: bool) {
+        if is_on != self.served.is_some() {
+            self.served = is_on.then(|| Reader::new(Zones::default()));
         }
     }
 
@@ -251,7 +262,7 @@ impl Intervals {
         let table = match self.open.iter().position(|interval| interval.start_ms == front.start_ms) {
             Some(at) => self.open.swap_remove(at),
             // Time jumps back and forth, and this interval has no hits.
-            None if self.open.len() >= MAX_OPEN => self.begin(front.start_ms, Table::new(0, 0)),
+            None if self.open.len() >= MAX_OPEN => self.begin(front.start_ms, Tables::none()),
             None => self.fresh(front.start_ms),
         };
         let from_ms = front.from_ms.min(end_ms);
@@ -334,34 +345,34 @@ impl Intervals {
     }
 
     fn fresh(&mut self, start_ms: u64) -> Interval {
-        let table = self.next_table();
-        self.begin(start_ms, table)
+        let tables = self.next_tables();
+        self.begin(start_ms, tables)
     }
 
-    /// A table without counts, with the records of the newest interval so far.
-    fn next_table(&mut self) -> Table {
+    /// Tables without counts, with the records of the newest interval so far.
+    fn next_tables(&mut self) -> Tables {
         let rested = self.rested.iter().enumerate().max_by_key(|(_, (start_ms, _))| *start_ms);
         let rested = rested.map(|(at, (start_ms, _))| (at, *start_ms));
         let open = self.open.iter_mut().max_by_key(|interval| interval.start_ms);
         match (rested, open) {
             (Some((at, start_ms)), open) if open.as_ref().is_none_or(|open| open.start_ms < start_ms) => {
-                let (_, mut table) = self.rested.swap_remove(at);
-                table.close_interval();
-                table
+                let (_, mut tables) = self.rested.swap_remove(at);
+                tables.close_interval();
+                tables
             }
             (_, open) => {
-                let unused = self.rested.pop().map(|(_, table)| table);
-                let mut table = unused.unwrap_or_else(|| Table::new(self.max_records, self.max_name_octets));
+                let unused = self.rested.pop().map(|(_, tables)| tables);
+                let mut tables = unused.unwrap_or_else(|| Tables::new(&self.budget));
                 if let Some(open) = open {
-                    table.follow(&mut open.table);
+                    tables.follow(&mut open.tables);
                 }
-                table
+                tables
             }
         }
     }
 
-    fn begin(&mut self, start_ms: u64, table: Table) -> Interval {
-        let mut interval = Interval { start_ms, table, counts: [0; Counter::NUMBERS] };
+    fn begin(&mut self, start_ms: u64, tables: Tables) -> Interval {
+        let mut interval = Interval { start_ms, tables, counts: [0; Counter::NUMBERS] };
         for (number, count) in std::mem::take(&mut self.early).iter() {
             interval.add(number, count);
         }
@@ -369,12 +380,13 @@ impl Intervals {
     }
 
     fn push_batch(&mut self, interval: Interval, coverage: Coverage) {
-        let Interval { start_ms, mut table, counts } = interval;
-        let contents = table.contents();
-        let (records, rows) = rows(contents, start_ms);
+        let Interval { start_ms, mut tables, counts } = interval;
+        let (hits, served) = (tables.hits.contents(), tables.served.contents());
+        let (records, rows) = rows(hits, served, start_ms);
         let mut counters = Counters::new();
-        counters.add(Counter::MessagesFolded, contents.folded());
-        counters.add(Counter::RecordsForgotten, contents.forgotten());
+        counters.add(Counter::MessagesFolded, hits.folded());
+        counters.add(Counter::RecordsForgotten, hits.forgotten());
+        counters.add(Counter::ServedFolded, served.folded());
         for (number, count) in (0..).zip(counts) {
             counters.add_number(number, count);
         }
@@ -395,7 +407,7 @@ impl Intervals {
         });
         self.identity.seq += 1;
         if self.open.len() + self.rested.len() < MAX_OPEN {
-            self.rested.push((start_ms, table));
+            self.rested.push((start_ms, tables));
         }
     }
 }
@@ -422,6 +434,9 @@ impl Sink for Intervals {
         self.turn_to(hit.time_ms);
         if let Some(interval) = self.open.get_mut(self.current) {
             interval.hit(hit);
+            if let Some(reader) = &mut self.served {
+                interval.served(hit, reader);
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! The credits of one response: each RRset once, under the name that it has in the zone.
 
+use super::Credit;
 use super::names::{Labels, Name};
 use super::records::{Record, Records, Section};
 use super::sets::Hashing;
 use super::zones::{Source, Zones};
-use super::{Class, Credit};
-use zonepulse_dns::RecordType;
 use zonepulse_dns::name::MAX_WIRE;
+use zonepulse_dns::{RecordType, Served};
 
 /// Up to this many credits are compared with each other; more are sorted.
 const FEW: usize = 8;
@@ -23,7 +23,7 @@ pub(super) struct Credits {
 struct Found {
     owner: Name,
     record_type: RecordType,
-    class: Class,
+    class: Served,
     section: Section,
     place: u16,
     source: Source,
@@ -38,7 +38,7 @@ impl Credits {
 
     /// Credits a record's RRset.
     #[inline]
-    pub(super) fn add(&mut self, record: &Record, class: Class) {
+    pub(super) fn add(&mut self, record: &Record, class: Served) {
         let Record { owner, record_type, section, place, .. } = *record;
         // The other records of an RRset follow its first one.
         let is_again = |last: &Found| last.owner == owner && last.record_type == record_type && last.class == class;
@@ -120,9 +120,9 @@ impl Found {
     /// Whether a server could make it from a wildcard.
     fn may_be_expanded(&self) -> bool {
         match self.class {
-            Class::Answer | Class::Any => self.record_type != RecordType::SOA,
-            Class::Carried => self.section == Section::Additional,
-            Class::Referral | Class::Glue | Class::Denial => false,
+            Served::Answer | Served::Any => self.record_type != RecordType::SOA,
+            Served::Carried => self.section == Section::Additional,
+            Served::Referral | Served::Glue | Served::Denial => false,
         }
     }
 

@@ -3,7 +3,7 @@
 //! The answer tells more than the question: which CNAMEs a name led through, which wildcard or
 //! delegation answered for it, which addresses were glue. A [`Reader`] reads the sections after the
 //! question and credits every RRset of the zone that the response was made from, once per response,
-//! with a [`Class`]. `docs/SERVED.md` has the rules, and why they are as they are.
+//! with a class ([`Served`]). `docs/SERVED.md` has the rules, and why they are as they are.
 //!
 //! ```text
 //! names ──▶ records ──▶ aliases ──▶ rules ──▶ credits ──▶ Credit
@@ -32,7 +32,7 @@ use crate::observe::Hit;
 use credits::Credits;
 use records::Records;
 use rules::Targets;
-use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_dns::{MessageKind, RecordType, Served};
 
 /// Length of a message's header.
 const HEADER_OCTETS: usize = 12;
@@ -41,40 +41,6 @@ const IXFR: RecordType = RecordType::new(251);
 const AXFR: RecordType = RecordType::new(252);
 /// The flag TC, in the third octet of the header.
 const TRUNCATED: u8 = 0x02;
-
-/// Why an RRset is in a response, the strongest evidence of its use first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// It is the answer, or a CNAME or DNAME on the way there.
-    Answer,
-    /// It delegates a zone: NS, or DS.
-    Referral,
-    /// It is the address of a name server inside the zone that it serves.
-    Glue,
-    /// It answers a query for any type.
-    Any,
-    /// It is the SOA of the zone that lacks what was asked for.
-    Denial,
-    /// It accompanies other records: an additional address, or the NS of an answer's zone.
-    Carried,
-}
-
-impl Class {
-    /// All classes, in order.
-    pub const ALL: [Class; 6] = [Class::Answer, Class::Referral, Class::Glue, Class::Any, Class::Denial, Class::Carried];
-
-    /// The word used in tallies.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Class::Answer => "answer",
-            Class::Referral => "referral",
-            Class::Glue => "glue",
-            Class::Any => "any",
-            Class::Denial => "denial",
-            Class::Carried => "carried",
-        }
-    }
-}
 
 /// An RRset that a response was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +51,7 @@ pub struct Credit<'a> {
     /// Its type.
     pub record_type: RecordType,
     /// Why it is in the response.
-    pub class: Class,
+    pub class: Served,
     /// Whether the RRset may be that of a wildcard above the owner instead: the answer is not
     /// signed, and the zone's names are not known.
     pub may_be_wildcard: bool,
@@ -97,7 +63,7 @@ pub struct Credit<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind {
     /// Why the RRset was in responses.
-    pub class: Class,
+    pub class: Served,
     /// See [`Credit::may_be_wildcard`].
     pub may_be_wildcard: bool,
 }
@@ -110,7 +76,7 @@ impl Kind {
 
     /// Converts a number; `None` if it stands for nothing.
     pub fn from_number(number: u16) -> Option<Self> {
-        let class = Class::ALL.get(usize::from(number >> 1)).copied()?;
+        let class = Served::ALL.get(usize::from(number >> 1)).copied()?;
         Some(Kind { class, may_be_wildcard: number & 1 == 1 })
     }
 }

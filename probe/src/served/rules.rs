@@ -3,14 +3,13 @@
 //! They follow from the lookup of RFC 1034 section 4.3.2, and do not depend on what a server adds to
 //! it by taste: apex NS, addresses of sibling name servers, one RRset or all for ANY.
 
-use super::Class;
 use super::aliases::Aliases;
 use super::credits::Credits;
 use super::names::Name;
 use super::records::{Data, Record, Records, Section};
 use super::sets::NameSet;
 use crate::observe::Hit;
-use zonepulse_dns::{RecordType, ResponseCode};
+use zonepulse_dns::{RecordType, ResponseCode, Served};
 
 /// The flag AA, in the third octet of the header.
 const AUTHORITATIVE: u8 = 0x04;
@@ -49,9 +48,9 @@ impl Response<'_> {
     /// Everything in the answer section was asked for, or leads there.
     #[inline]
     fn answers(&self, credits: &mut Credits) {
-        let class = if self.hit.record_type == RecordType::ANY { Class::Any } else { Class::Answer };
+        let class = if self.hit.record_type == RecordType::ANY { Served::Any } else { Served::Answer };
         for record in self.records.answers() {
-            let is_of_no_zone = record.data == Data::Refusal && class == Class::Any || self.aliases.is_synthetic(record);
+            let is_of_no_zone = record.data == Data::Refusal && class == Served::Any || self.aliases.is_synthetic(record);
             if record.record_type != RecordType::RRSIG && !is_of_no_zone {
                 credits.add(record, class);
             }
@@ -88,9 +87,9 @@ impl Response<'_> {
         for record in self.records.authority() {
             let refers = delegation.is_some_and(|cut| record.owner.is(cut, message));
             match record.record_type {
-                RecordType::SOA if denies => credits.add(record, Class::Denial),
-                RecordType::NS | RecordType::DS if refers => credits.add(record, Class::Referral),
-                RecordType::NS => credits.add(record, Class::Carried),
+                RecordType::SOA if denies => credits.add(record, Served::Denial),
+                RecordType::NS | RecordType::DS if refers => credits.add(record, Served::Referral),
+                RecordType::NS => credits.add(record, Served::Carried),
                 _ => {}
             }
         }
@@ -111,9 +110,9 @@ impl Response<'_> {
             // of sibling name servers are an extra that some servers add.
             let is_inside = delegation.is_some_and(|cut| record.owner.is_within(cut, message));
             if is_inside && targets.servers.has(record.owner, message) {
-                credits.add(record, Class::Glue);
+                credits.add(record, Served::Glue);
             } else if targets.all.has(record.owner, message) {
-                credits.add(record, Class::Carried);
+                credits.add(record, Served::Carried);
             }
         }
     }

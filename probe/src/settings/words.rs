@@ -58,6 +58,7 @@ pub fn tell(kept: &Kept) {
     let ProbeSettings {
         dns_monitoring,
         dns_interval_s,
+        dns_served,
         system_monitoring,
         system_interval_s,
         communication,
@@ -70,6 +71,7 @@ pub fn tell(kept: &Kept) {
         version = kept.version,
         dns_monitoring,
         dns_interval_s,
+        dns_served,
         system_monitoring,
         system_interval_s,
         communication = communication.as_str(),

@@ -1,8 +1,8 @@
 //! What a table counts for each record: messages, or what they served.
 
 use super::Table;
-use crate::served::{self, Class, Credit};
-use zonepulse_dns::MessageKind;
+use crate::served::{self, Credit};
+use zonepulse_dns::{MessageKind, Served};
 
 /// What distinguishes the sums of one record.
 pub trait Kind: Copy {
@@ -41,7 +41,7 @@ impl Table<served::Kind> {
         let kind = credit.kind();
         // A flood that a wildcard answers does not displace names that exist.
         let at = self.queue(credit.owner, credit.record_type, kind, time_ms, !credit.may_be_wildcard);
-        if self.is_attentive && credit.class == Class::Denial {
+        if self.is_attentive && credit.class == Served::Denial {
             self.learn(at, credit.owner.len());
         }
     }

@@ -495,6 +495,13 @@ impl Sum {
     /// No hits.
     pub const NONE: Sum = Sum { hits: 0, first_ms: u64::MAX, last_ms: 0 };
 
+    /// Adds another sum.
+    pub fn merge(&mut self, other: &Sum) {
+        self.hits += other.hits;
+        self.first_ms = self.first_ms.min(other.first_ms);
+        self.last_ms = self.last_ms.max(other.last_ms);
+    }
+
     #[inline]
     fn add(&mut self, time_ms: u64) {
         self.hits += 1;
