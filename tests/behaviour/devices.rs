@@ -134,7 +134,8 @@ fn sums(batches: &[Batch]) -> (BTreeMap<String, u64>, impl Fn(Counter) -> u64 + 
         let names: Vec<_> = batch.records.iter().map(|(name, _)| name.to_owned()).collect();
         for row in &batch.rows {
             let name = &names[row.record as usize];
-            *sums.entry(format!("{name} {}", row.kind.action().as_str())).or_default() += row.hits;
+            let action = row.kind.action().expect("only messages are counted");
+            *sums.entry(format!("{name} {action}")).or_default() += row.hits;
         }
     }
     let counters: Vec<_> = batches.iter().map(|batch| batch.counters.clone()).collect();

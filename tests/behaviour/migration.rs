@@ -120,7 +120,7 @@ fn answers(central: &Central) -> String {
         "SELECT zone_id, zone, \"view\", source, serial, resources, state FROM zones ORDER BY zone_id",
         "SELECT resource_id, zone_id, host, type, ttl, data, created, removed FROM resources ORDER BY resource_id",
         "SELECT server_id, count(*) AS reports, sum(hits) AS hits, min(covered_from) AS first, max(covered_until) AS until FROM coverage GROUP BY server_id ORDER BY server_id",
-        "SELECT server_id, \"from\", \"to\", observed, why FROM observation WHERE \"to\" < '2026-11-28T10:12:00Z' ORDER BY server_id, \"from\"",
+        "SELECT server_id, \"from\", \"to\", observed, why FROM observation WHERE \"from\" >= '2026-11-28T09:00:00Z' AND \"to\" < '2026-11-28T10:12:00Z' ORDER BY server_id, \"from\"",
     ] {
         let said = central.api().sql(statement, "text/csv").text();
         writeln!(answers, "-- {statement}\n{said}").expect("it is a string");
@@ -146,7 +146,7 @@ fn dry_run() {
     let before = contents(&data);
     let (found, code) = told(&data, &["--dry-run"]);
     assert_eq!((found["format"].as_u64(), code), (Some(2), Some(0)), "{found}");
-    assert_eq!(ids(&found, "steps"), ["metrics", "ledger", "catalogue"]);
+    assert_eq!(ids(&found, "steps"), ["metrics", "ledger", "catalogue", "served"]);
     assert!(ids(&found, "obstacles").is_empty() && found["migrated"] == false, "{found}");
     assert!(found["estimate"]["seconds"].as_u64() >= Some(1) && found["estimate"]["space_bytes"].as_u64() > Some(0), "{found}");
     let said = migrate(&data, &["--dry-run"]);
@@ -182,7 +182,7 @@ fn later() {
     }
     let refused = run(program_command("zonepulse").args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data), WITHIN);
     assert_eq!(refused.code, Some(1));
-    let reads = format!("this is zonepulse {}, which reads formats 1 to 4", env!("CARGO_PKG_VERSION"));
+    let reads = format!("this is zonepulse {}, which reads formats 1 to 5", env!("CARGO_PKG_VERSION"));
     for text in ["format 99, written by", reads.as_str(), "a copy from before the upgrade"] {
         assert!(refused.err.contains(text), "{text}: {}", refused.err);
     }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use zonepulse_fixtures::Message;
 
-const ZONE: &str = "\
+/// The zone that it serves.
+pub const ZONE: &str = "\
 $ORIGIN example.
 $TTL 300
 @ SOA ns1 hostmaster 1 7200 900 1209600 300

@@ -18,7 +18,7 @@ pub struct Known {
 impl Known {
     /// Request or response.
     pub fn action(&self) -> Action {
-        self.point.kind.action()
+        self.point.kind.action().expect("only messages are stored")
     }
 
     /// The text of its response code, `-` for a request.

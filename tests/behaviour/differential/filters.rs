@@ -81,7 +81,7 @@ impl Filter {
             && !self.no_resource
             && self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&point.host))
             && (self.types.is_empty() || self.types.contains(&point.record_type))
-            && self.action.is_none_or(|action| action == point.kind.action())
+            && self.action.is_none_or(|action| Some(action) == point.kind.action())
             && (self.rcodes.is_empty() || code.is_some_and(|code| self.rcodes.contains(&code)))
     }
 
@@ -89,7 +89,7 @@ impl Filter {
     /// distinguished.
     pub fn counts(&self, point: &Point, by_action: bool) -> bool {
         let says_kind = by_action || self.action.is_some() || !self.rcodes.is_empty();
-        self.takes(point) && (says_kind || point.kind.action() == Action::Request)
+        self.takes(point) && (says_kind || point.kind.action() == Some(Action::Request))
     }
 }
 

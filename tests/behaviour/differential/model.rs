@@ -40,7 +40,7 @@ impl Point {
             "resource_id" => Cell::from(0u64),
             "host" => Cell::Text(self.host.clone()),
             "type" => Cell::Text(self.record_type.to_string().into()),
-            "action" => Cell::from(self.kind.action().as_str()),
+            "action" => self.kind.action().map_or(Cell::Null, |action| Cell::from(action.as_str())),
             "rcode" => self.kind.response_code().map_or(Cell::Null, |code| Cell::Text(code.to_string().into())),
             "hits" => Cell::Number(self.hits as i128),
             "first_seen" => Cell::from(self.first_ms),
