@@ -10,6 +10,7 @@
 pub mod command;
 pub mod config;
 mod data;
+mod dns_server;
 mod doctor;
 mod error;
 mod http;

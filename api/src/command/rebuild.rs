@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 use zonepulse_central::accounts;
 use zonepulse_central::time::{self, text};
-use zonepulse_dns::RecordType;
+use zonepulse_dns::{Action, RecordType, Served};
 use zonepulse_model::{IdSet, RecordId};
 use zonepulse_query::HostPattern;
 use zonepulse_store::{Rebuild as Request, Rebuilt, Server, Store, Total};
@@ -130,8 +130,9 @@ fn tell(out: &mut impl Write, store: &Store, server: &Server, rebuilt: &Rebuilt)
     for (before, after) in &rebuilt.changes {
         let Some(total) = before.or(*after) else { continue };
         let (host, record_type) = dictionary.get(total.record_id).unwrap_or(("-", RecordType::new(0)));
-        let action = total.kind.action().as_str();
-        let code = total.kind.response_code().map_or_else(|| "-".to_owned(), |code| code.to_string());
+        let action = total.kind.action().map_or("served", Action::as_str);
+        let class = total.kind.class().map_or("-", Served::as_str);
+        let code = total.kind.response_code().map_or_else(|| class.to_owned(), |code| code.to_string());
         let [was, is] = [before, after].map(|total| total.map_or_else(|| "-".to_owned(), shown));
         writeln!(out, "{}\t{host}\t{record_type}\t{action}\t{code}\t{was}\t{is}", server.name)?;
     }

@@ -8,7 +8,7 @@ use zonepulse_doctor::Check;
 pub(super) fn check(known: &Known) -> Vec<Check> {
     const LISTEN: Subject = Subject::Listen;
     const NOTIFY: Subject = Subject::Notify;
-    let is_running = known.process.is_some();
+    let is_running = if known.is_hidden { None } else { Some(known.process.is_some()) };
     let mut listening = vec![judge(LISTEN, "listen", known.settings.listen, tcp(known.settings.listen), is_running)];
     if let Some(address) = known.settings.metrics.listen {
         listening.push(judge(LISTEN, "metrics.listen", address, tcp(address), is_running));
@@ -38,12 +38,15 @@ pub(super) fn from_here(listen: SocketAddr) -> SocketAddr {
 }
 
 /// What it means that somebody else could listen on an address, or could not.
-fn judge(subject: Subject, key: &str, address: SocketAddr, tried: io::Result<()>, is_running: bool) -> Check {
+fn judge(subject: Subject, key: &str, address: SocketAddr, tried: io::Result<()>, is_running: Option<bool>) -> Check {
     let port = address.port();
     match tried {
         _ if port == 0 => Check::ok(subject, format!("{key} is {address}: the system chooses a port")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_running => {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_running == Some(true) => {
             Check::ok(subject, format!("{address} ({key}) is in use, while a central is running"))
+        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_running.is_none() => {
+            Check::skipped(subject, format!("{address} ({key}) is in use; this user cannot see whether by a central"))
         }
         Err(error) if error.kind() == ErrorKind::AddrInUse => Check::error(
             subject,
@@ -61,7 +64,7 @@ fn judge(subject: Subject, key: &str, address: SocketAddr, tried: io::Result<()>
             "choose a port from 1024 on, or give the service AmbientCapabilities=CAP_NET_BIND_SERVICE",
         ),
         Err(error) => Check::error(subject, format!("{address} ({key}): {error}"), format!("correct {key}")),
-        Ok(()) if is_running => Check::error(
+        Ok(()) if is_running == Some(true) => Check::error(
             subject,
             format!("a central is running, but nothing listens on {address} ({key})"),
             "restart it: it listens where it was told when it started",
@@ -78,14 +81,17 @@ mod tests {
     #[test]
     fn who_listens_depends_on_whether_a_central_is_running() {
         let address: SocketAddr = "192.0.2.1:8053".parse().unwrap();
-        let status = |tried: Option<ErrorKind>, is_running| {
-            judge(Subject::Listen, "listen", address, tried.map_or(Ok(()), |kind| Err(kind.into())), is_running).status
+        let status = |tried: Option<ErrorKind>, is_running: bool| {
+            let tried = tried.map_or(Ok(()), |kind| Err(kind.into()));
+            judge(Subject::Listen, "listen", address, tried, Some(is_running)).status
         };
         assert_eq!((status(None, false), status(None, true)), (Status::Ok, Status::Error));
         let used = Some(ErrorKind::AddrInUse);
         assert_eq!((status(used, false), status(used, true)), (Status::Error, Status::Ok));
         assert_eq!(status(Some(ErrorKind::AddrNotAvailable), false), Status::Error);
         assert_eq!(status(Some(ErrorKind::PermissionDenied), false), Status::Warning);
+        let unknown = judge(Subject::Listen, "listen", address, Err(ErrorKind::AddrInUse.into()), None);
+        assert_eq!(unknown.status, Status::Skipped);
     }
 
     #[test]

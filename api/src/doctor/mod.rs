@@ -68,10 +68,12 @@ pub struct Examined {
 /// What all checks start from.
 struct Known {
     settings: Settings,
-    /// The configuration as an argument of a command, for advice.
+    /// The configuration and the data directory as arguments of a command, for advice.
     file: String,
     /// The running central, if there is one.
     process: Option<Process>,
+    /// Whether this user cannot see if there is one.
+    is_hidden: bool,
     /// What is in the store; if that is not known, why not.
     peek: Result<Option<Peek>, String>,
     now_ms: u64,
@@ -111,7 +113,7 @@ impl Known {
 /// Makes all checks.
 pub async fn examine(question: &Question) -> Examined {
     let name = question.config.clone().or_else(|| question.data.clone());
-    let name = name.unwrap_or_else(|| PathBuf::from("(no configuration file)"));
+    let name = name.unwrap_or_else(|| Settings::default().data);
     // Commands in advice work from everywhere.
     let config = std::path::absolute(&name).unwrap_or(name);
     let about =
@@ -190,15 +192,16 @@ async fn know(question: &Question, settings: Settings, config: &Path) -> Known {
     };
     let (process, peek) = match within(looking).await {
         Ok(found) => found,
-        Err(why) => (None, Err(why)),
+        Err(why) => (Ok(None), Err(why)),
     };
+    let is_hidden = process.is_err();
+    let process = process.unwrap_or_default();
     // An argument of the running central counts more than the configuration.
     let listen = question.listen.or_else(|| process.as_ref()?.listen).unwrap_or(settings.listen);
-    let file = match &question.config {
-        Some(_) => format!("--config {}", argument(config)),
-        None => format!("--data {}", argument(&settings.data)),
-    };
-    Known { settings: Settings { listen, ..settings }, file, process, peek, now_ms: now_ms() }
+    let file = question.config.as_ref().map(|_| format!("--config {}", argument(config)));
+    let data = (question.data.is_some() || file.is_none()).then(|| format!("--data {}", argument(&settings.data)));
+    let file = file.into_iter().chain(data).collect::<Vec<_>>().join(" ");
+    Known { settings: Settings { listen, ..settings }, file, process, is_hidden, peek, now_ms: now_ms() }
 }
 
 /// Everything that only needs this machine.

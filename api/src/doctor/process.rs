@@ -2,6 +2,7 @@
 
 use super::{Known, Subject};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -24,9 +25,20 @@ pub(super) struct Process {
     pub(super) listen: Option<SocketAddr>,
 }
 
-/// The process that has locked a store.
-pub(super) fn find(store: &Path) -> Option<Process> {
-    let file = File::open(store.join(LOCK)).ok()?;
+/// The process that has locked a store; `Err` if this user may not see it.
+pub(super) fn find(store: &Path) -> Result<Option<Process>, NotVisible> {
+    match File::open(store.join(LOCK)) {
+        Ok(file) => Ok(holder(&file)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(NotVisible),
+        Err(_) => Ok(None),
+    }
+}
+
+/// This user may not look into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotVisible;
+
+fn holder(file: &File) -> Option<Process> {
     // SAFETY: all bytes zero is a valid value of this plain struct.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as libc::c_short;
@@ -64,6 +76,9 @@ pub(super) fn judge(known: &Known) -> Check {
     const SUBJECT: Subject = Subject::Process;
     let store = known.settings.data.display();
     match &known.process {
+        None if known.is_hidden => {
+            Check::skipped(SUBJECT, format!("this user cannot see whether a central is running with {store}"))
+        }
         None => {
             let advice = format!("start it: zonepulse serve {}", known.file);
             Check::warning(SUBJECT, format!("no central is running with {store}: nothing is received"), advice)
@@ -103,10 +118,10 @@ mod tests {
     #[test]
     fn a_store_that_nobody_has_open_is_not_locked() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(find(dir.path()), None);
+        assert_eq!(find(dir.path()), Ok(None));
         let store = zonepulse_store::Store::open(dir.path(), &Default::default()).unwrap();
         // A lock of this process does not conflict with it.
-        assert_eq!(find(dir.path()), None);
+        assert_eq!(find(dir.path()), Ok(None));
         store.close().unwrap();
     }
 }

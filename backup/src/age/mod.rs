@@ -5,7 +5,7 @@
 //! the file key. The payload follows in chunks of 64 KiB, each with a tag (ChaCha20-Poly1305) and numbered, so that no
 //! chunk can be changed, moved or cut off without notice. Whoever knows only recipients can encrypt and not decrypt.
 //!
-//! The crate `age` would add 65 crates, eleven of them second versions of crates that are here already. The format is
+//! The crate `age` would add 63 crates, many of them second versions of crates that are here already. The format is
 //! small, and everything cryptographic in it is ring's, but for X25519 with a key that is kept, which ring does not have.
 
 mod decrypt;

@@ -27,7 +27,7 @@ pub fn request(central: &Central, caller: &Caller, server_id: u32) -> Result<Run
     }
     let last = central.fleet().pulse(server_id, now_ms).last;
     let run = central.diagnostics().begin(server_id, &caller.actor(now_ms).who, last.map(|last| last.heartbeat), now_ms)?;
-    registry.record(server.id, "server.diagnose", &json!({ "run": run.id, "state": run.state.as_str() }))?;
+    registry.note_server("server.diagnose", server.id, &json!({ "run": run.id, "state": run.state.as_str() }))?;
     Ok(run)
 }
 
@@ -46,7 +46,7 @@ pub fn archive(central: &Central, caller: &Caller, server_id: u32) -> Result<(St
     let bundle = run.bundle.ok_or_else(|| Error::Missing(format!("run {id} of the diagnostics has no result: it is {state}")))?;
     let now_ms = now_ms();
     let registry = central.store().registry().by(caller.actor(now_ms));
-    registry.record(ServerId::new(server_id), "server.download_debug", &json!({ "run": id }))?;
+    registry.note_server("server.download_debug", ServerId::new(server_id), &json!({ "run": id }))?;
     let directory = format!("zonepulse-debug-{server_id}");
     let archive = bundle.archive(&directory, run.ended_ms.unwrap_or(now_ms) / 1000);
     Ok((directory, archive.map_err(|error| Error::Fault(error.to_string()))?))

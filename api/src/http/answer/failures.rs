@@ -13,7 +13,6 @@ impl From<Error> for Problem {
             Error::Conflict(detail) => Problem::new(Case::Conflict, detail),
             Error::Backup(error) => Problem::new(Case::Busy, describe(&error)).retry_after_s(30),
             Error::Missing(detail) => Problem::new(Case::NotFound, detail),
-            Error::Conflict(detail) => Problem::new(Case::Conflict, detail),
             Error::NotAllowed(detail) => Problem::new(Case::NotAllowed, detail),
             Error::Credentials(refusal) => refusal.into(),
             Error::Busy { what, wait } => Problem::new(Case::Busy, what).retry_after_s(wait.as_secs()),
