@@ -75,6 +75,66 @@ export interface components {
             /** @description Who made it: a user, a server's probe, or the command line. */
             who: string;
         };
+        /**
+         * @description Whether a backup needed objects of earlier ones.
+         * @enum {string}
+         */
+        BackupKind: "full" | "incremental";
+        /** @description A backup. */
+        BackupRow: {
+            /**
+             * @description Its name.
+             * @example 20261128T020000Z-5d0f3a21
+             */
+            backup_id: string;
+            /** @description Where it is stored. */
+            destination: string;
+            /**
+             * Format: int64
+             * @description Of one that is running, bytes of files that are saved; null otherwise.
+             */
+            done_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description How long it took, or has taken so far, milliseconds.
+             */
+            duration_ms: number;
+            /** @description Why it failed or is damaged; null if neither. */
+            error?: string | null;
+            kind?: components["schemas"]["BackupKind"] | null;
+            /**
+             * Format: int64
+             * @description Bytes that it added to those of earlier ones; null if it is not complete.
+             */
+            new_bytes?: number | null;
+            /** @description The version of the program that made it; null if it is not complete. */
+            program_version?: string | null;
+            /** @description The public keys to which it is encrypted. */
+            recipients: string[];
+            /**
+             * Format: int64
+             * @description Bytes of all its objects; null if it is not complete.
+             */
+            size_bytes?: number | null;
+            state: components["schemas"]["BackupState"];
+            /**
+             * Format: date-time
+             * @description The time whose state it holds; of one that is running or has failed, when it began.
+             */
+            time: string;
+            /**
+             * Format: int64
+             * @description Of one that is running, bytes of files that are to be saved, as far as is known; null otherwise.
+             */
+            total_bytes?: number | null;
+            /** @description Whether all its objects are there in full, each of which was read back and compared when it was stored. */
+            verified: boolean;
+        };
+        /**
+         * @description How a backup is.
+         * @enum {string}
+         */
+        BackupState: "running" | "complete" | "damaged" | "failed";
         /** @description A reason to believe that a running probe does not see all messages of the DNS server. */
         BlindnessBody: {
             /** @description What was found and what to do. */
@@ -216,6 +276,45 @@ export interface components {
         };
         /** @enum {string} */
         Credential: "enrollment_token" | "token";
+        /** @description A run of a server's diagnostics. */
+        DiagnosticsRun: {
+            /** @description Why it ended without a result; otherwise null. */
+            detail: string | null;
+            /**
+             * Format: date-time
+             * @description When it ended; null if it has not.
+             */
+            ended: string | null;
+            /** @description What was checked, and what was found; empty without a result. */
+            findings: components["schemas"]["Finding"][];
+            /** @description The version of the probe; null if none was ever heard from. */
+            probe_version: string | null;
+            /**
+             * Format: date-time
+             * @description When it was requested.
+             */
+            requested: string;
+            /** @description Who requested it. */
+            requested_by: string;
+            /**
+             * Format: int64
+             * @description The number of the run.
+             */
+            run: number;
+            /**
+             * Format: date-time
+             * @description When the probe first got the order; null if it has not.
+             */
+            running: string | null;
+            /**
+             * Format: int32
+             * @description The server.
+             */
+            server_id: number;
+            /** @description How far it is. */
+            state: components["schemas"]["RunState"];
+            worst: components["schemas"]["FindingStatus"] | null;
+        };
         /** @description Hits of all time, of a range or of a bucket. The fields depend on `interval` and `by`. */
         DnsAggregate: {
             /** @description `request` or `response`; with `by=action`. */
@@ -424,6 +523,8 @@ export interface components {
             dns_interval_s: number;
             /** @description Whether to count DNS messages. */
             dns_monitoring: boolean;
+            /** @description Whether to count which records responses served as well, by class: in answers, referrals, as glue and so on. */
+            dns_served: boolean;
             /**
              * @description What happens to a batch whose time is already covered by another run of a probe of the same server, as when two probes
              *     use the same token: with `count`, both count and the coverage shows the overlap; with `refuse`, each time counts only
@@ -495,6 +596,31 @@ export interface components {
             /** @description The version of the probe. */
             probe_version: string;
         };
+        /** @description Something that was checked. */
+        Finding: {
+            /** @description What to do; null if there is nothing to do. */
+            advice: string | null;
+            /** @description What was checked. */
+            checked: string;
+            /** @description What was found; if it was skipped, why. */
+            found: string;
+            /**
+             * @description Its name, which never changes; docs/DOCTOR.md lists them.
+             * @example dns_server
+             */
+            id: string;
+            /** @description The outcome. */
+            status: components["schemas"]["FindingStatus"];
+            /** @description What was found, as numbers and texts. */
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * @description The outcome of a check.
+         * @enum {string}
+         */
+        FindingStatus: "ok" | "skipped" | "warning" | "error";
         /** @description The settings for all servers. */
         GlobalAnswer: {
             /** @description The settings in effect for a server without settings of its own. */
@@ -544,9 +670,15 @@ export interface components {
         HeartbeatAnswerBody: {
             /**
              * Format: int64
+             * @description Orders diagnostics: the number of the run, for `send_diagnostics`. Absent if there is no order.
+             */
+            diagnose?: number | null;
+            /**
+             * Format: int64
              * @description When the heartbeat arrived, by the central's clock, Unix milliseconds.
              */
             received_at_ms: number;
+            resend?: components["schemas"]["ResendBody"] | null;
             /** @description The probe's settings. */
             settings: components["schemas"]["ProbeSettingsBody"];
             /**
@@ -561,6 +693,8 @@ export interface components {
             capture: components["schemas"]["CaptureBody"];
             /** @description The services on the machine. */
             components: components["schemas"]["ComponentsBody"];
+            /** @description Whether it runs diagnostics when the answer orders it; false if absent. */
+            diagnoses?: boolean;
             /**
              * Format: int64
              * @description The run of the probe, as in its batches.
@@ -656,6 +790,40 @@ export interface components {
              */
             uptime_s: number | null;
         };
+        /** @description A program of the probe. */
+        ImageBody: {
+            /**
+             * @description The architecture, as `uname -m` names it: `x86_64` or `aarch64`.
+             * @example x86_64
+             */
+            architecture: string;
+            /**
+             * @description Its name, by which it is removed.
+             * @example zonepulse-probe-0.1.0-linux-x86_64
+             */
+            image: string;
+            /** @description Where it comes from: `upload`, `package`, or `built` with the central. */
+            origin: string;
+            /** @description The SHA-256 of its contents, hexadecimal. */
+            sha256: string;
+            /**
+             * Format: int64
+             * @description Its size, bytes.
+             */
+            size_bytes: number;
+            /** @description Whether it runs on any Linux of that architecture. Otherwise it needs libraries of the machine: glibc, libpcap. */
+            static: boolean;
+            /**
+             * Format: date-time
+             * @description When it was uploaded or installed.
+             */
+            uploaded: string;
+            /**
+             * @description The version.
+             * @example 0.1.0
+             */
+            version: string;
+        };
         /** @description What an import did. */
         ImportedBody: {
             /**
@@ -716,6 +884,62 @@ export interface components {
             /** @description Its type. */
             type: string;
         };
+        /** @description An installation or update over SSH. */
+        JobBody: {
+            /** @description The user who started it. */
+            by: string;
+            /**
+             * Format: date-time
+             * @description When it was started.
+             */
+            created: string;
+            /**
+             * Format: date-time
+             * @description When it ended; null if it has not.
+             */
+            ended: string | null;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            job_id: number;
+            /** @description The host through which it is reached; null if it is reached directly. */
+            jump: string | null;
+            /** @description `install` or `update`. */
+            kind: string;
+            /** @description The node. */
+            node: string;
+            /** @description The version that was installed before; null if none was, or while that is not known. */
+            previous_version: string | null;
+            /**
+             * Format: int32
+             * @description How much is done, percent.
+             */
+            progress_percent: number;
+            /** @description Whether the version before was brought back. */
+            rolled_back: boolean;
+            /**
+             * Format: int32
+             * @description The server.
+             */
+            server_id: number;
+            /**
+             * Format: date-time
+             * @description When it began; null while it waits.
+             */
+            started: string | null;
+            /** @description How it is. */
+            state: components["schemas"]["JobWord"];
+            /** @description The steps, in order. */
+            steps: components["schemas"]["StepBody"][];
+            /** @description The version that is installed; null until that is known. */
+            version: string | null;
+        };
+        /**
+         * @description How a job is.
+         * @enum {string}
+         */
+        JobWord: "waiting" | "running" | "done" | "failed" | "interrupted";
         /** @description What became of labels. */
         LabelledBody: {
             /**
@@ -816,6 +1040,12 @@ export interface components {
             /** @description Its FQDN or IP address, without a port. */
             address?: string | null;
             credential?: components["schemas"]["Credential"] | null;
+            /**
+             * @description The newest version of the probe that bundles and installation over SSH give it, such as `0.1.0`; empty or null for no
+             *     limit.
+             * @example 0.1.0
+             */
+            max_version?: string | null;
             /** @description Notes about it. */
             notes?: string | null;
             /** @description Its operating system, which the probe reports when it enrols. */
@@ -880,7 +1110,7 @@ export interface components {
             /** @description Whether to give verdicts nevertheless. */
             others_waived?: boolean | null;
             /**
-             * @description For a transfer: address and port of the primary.
+             * @description For a transfer: address of the primary, with a port unless it is 53.
              * @example 192.0.2.1:53
              */
             primary?: string | null;
@@ -982,6 +1212,8 @@ export interface components {
             dns_interval_s: number;
             /** @description Whether to count DNS messages. */
             dns_monitoring: boolean;
+            /** @description Whether to count which records responses served. */
+            dns_served: boolean;
             /** @description The token that the central presents, if it pulls batches. */
             pull_token?: string | null;
             rabbitmq?: components["schemas"]["RabbitmqBody"] | null;
@@ -1036,6 +1268,45 @@ export interface components {
          * @enum {string}
          */
         ProtectionWord: "none" | "protect" | "allow";
+        /** @description How to reach a node. Passwords and keys are kept in memory, until the job has ended. */
+        PushOrder: {
+            /**
+             * @description Whether to believe a host key that is seen for the first time. It is known from then on, and shown in the message of
+             *     the first step.
+             */
+            accept_new_host_key: boolean;
+            /** @description Whether to enrol a node that is enrolled already; its credentials are replaced. Only for an installation. */
+            enroll: boolean;
+            /**
+             * @description The node's host key: its fingerprint (`SHA256:…`, as `ssh-keygen -lf` prints it there), or the key itself
+             *     (`ssh-ed25519 AAAA…`). Without it, the key has to be known to the central from an earlier connection.
+             */
+            host_key?: string | null;
+            /** @description A host through which the node is reached, in the same form. */
+            jump?: string | null;
+            /** @description Its host key. */
+            jump_host_key?: string | null;
+            /** @description The password there; the private key is used there as well. */
+            jump_password?: string | null;
+            /**
+             * @description The node: `user@host` or `user@host:port`, with an IPv6 address in brackets.
+             * @example root@ns1.example
+             */
+            node: string;
+            /** @description The user's password, or the passphrase of the key. */
+            password?: string | null;
+            /** @description The directory for everything that is installed, instead of the usual places. */
+            prefix?: string | null;
+            /** @description A private key, in the format of OpenSSH. */
+            private_key?: string | null;
+            /** @description Whether to become root with `sudo`, which must not ask for a password. */
+            sudo: boolean;
+            /**
+             * Format: int32
+             * @description How long to wait for the first heartbeat, seconds: 10 to 900; 90 by default.
+             */
+            wait_s?: number | null;
+        };
         /** @description The broker's address and credentials. Only the server's own probe gets them. */
         RabbitmqBody: {
             /** @description A host name or an IP address. */
@@ -1072,6 +1343,19 @@ export interface components {
         /** @description A new token for a server. */
         Renewal: {
             credential?: components["schemas"]["Credential"] | null;
+        };
+        /** @description Delivered batches to send again, because the central was restored from a backup and has forgotten them. */
+        ResendBody: {
+            /**
+             * Format: int64
+             * @description Batches delivered at this time or later are wanted, by the central's clock, Unix milliseconds.
+             */
+            delivered_since_ms: number;
+            /**
+             * Format: int64
+             * @description Identifies the request: when the central was restored, Unix milliseconds. A probe follows each request once.
+             */
+            restored_at_ms: number;
         };
         /** @description What is to be different about a resource; what is absent stays as it is. */
         ResourceChangeBody: {
@@ -1159,10 +1443,23 @@ export interface components {
             /** @description Add, load, change and remove zones, and what is said of their resources. */
             zones?: boolean | null;
         };
+        /**
+         * @description How far a run is: `requested` until the probe has the order, `running` until the result arrives, `done` with a result;
+         *     without one `failed`, `expired` (none came in time, or it is no longer kept), or `unsupported` (the probe is of a version
+         *     that does not know the order).
+         * @enum {string}
+         */
+        RunState: "requested" | "running" | "done" | "failed" | "expired" | "unsupported";
         /** @description Changes to a server. */
         ServerChange: {
             /** @description Its FQDN or IP address, without a port. */
             address?: string | null;
+            /**
+             * @description The newest version of the probe that bundles and installation over SSH give it, such as `0.1.0`; empty or null for no
+             *     limit.
+             * @example 0.1.0
+             */
+            max_version?: string | null;
             /** @description Notes about it. */
             notes?: string | null;
             /** @description Its operating system, which the probe reports when it enrols. */
@@ -1205,6 +1502,8 @@ export interface components {
              * @description When its one-time enrolment token expires; null if there is none.
              */
             enrollment_expires: string | null;
+            /** @description The newest version of the probe that bundles and installation over SSH give it; null for no limit. */
+            max_version: string | null;
             /** @description Notes about it. */
             notes: string;
             /** @description Its operating system; empty if unknown. */
@@ -1306,6 +1605,8 @@ export interface components {
             dns_interval_s?: number | null;
             /** @description Whether to count DNS messages. */
             dns_monitoring?: boolean | null;
+            /** @description Whether to count which records responses served as well, by class: in answers, referrals, as glue and so on. */
+            dns_served?: boolean | null;
             overlapping_probes?: components["schemas"]["OverlappingProbes"] | null;
             /** @description The broker's FQDN or IP address; empty if there is none. For administrators, like everything about the broker. */
             rabbitmq_address?: string | null;
@@ -1411,11 +1712,43 @@ export interface components {
          * @enum {string}
          */
         StageWord: "marked" | "ttl_lowered" | "removed" | "restored";
+        /** @description A backup that was started. */
+        Started: {
+            /**
+             * @description Its name.
+             * @example 20261128T020000Z-5d0f3a21
+             */
+            backup_id: string;
+        };
         /**
          * @description Whether something is running.
          * @enum {string}
          */
         StateWord: "running" | "stopped";
+        /** @description A step of a job. */
+        StepBody: {
+            /**
+             * Format: date-time
+             * @description When it ended; null if it has not.
+             */
+            ended: string | null;
+            /** @description What there is to say: what was found, or why it failed and what to do. */
+            message: string;
+            /**
+             * Format: date-time
+             * @description When it began; null if it has not.
+             */
+            started: string | null;
+            /** @description How it is. */
+            state: components["schemas"]["StepWord"];
+            /** @description `connect`, `check`, `bundle`, `copy`, `install`, `heartbeat` or `rollback`. */
+            step: string;
+        };
+        /**
+         * @description How a step is.
+         * @enum {string}
+         */
+        StepWord: "waiting" | "running" | "done" | "failed" | "skipped";
         /** @description The values of a metric on one server in one bucket. */
         SystemBucket: {
             /**
@@ -1710,7 +2043,7 @@ export interface components {
             /** @description Whether to give verdicts nevertheless. */
             others_waived?: boolean | null;
             /**
-             * @description For a transfer: address and port of the primary.
+             * @description For a transfer: address of the primary, with a port unless it is 53.
              * @example 192.0.2.1:53
              */
             primary?: string | null;
@@ -1790,6 +2123,9 @@ export type Action = components['schemas']['Action'];
 export type AddressRow = components['schemas']['AddressRow'];
 export type AlertBody = components['schemas']['AlertBody'];
 export type AuditRow = components['schemas']['AuditRow'];
+export type BackupKind = components['schemas']['BackupKind'];
+export type BackupRow = components['schemas']['BackupRow'];
+export type BackupState = components['schemas']['BackupState'];
 export type BlindnessBody = components['schemas']['BlindnessBody'];
 export type CaptureBody = components['schemas']['CaptureBody'];
 export type Communication = components['schemas']['Communication'];
@@ -1797,20 +2133,26 @@ export type ComponentBody = components['schemas']['ComponentBody'];
 export type ComponentsBody = components['schemas']['ComponentsBody'];
 export type CoverageReport = components['schemas']['CoverageReport'];
 export type Credential = components['schemas']['Credential'];
+export type DiagnosticsRun = components['schemas']['DiagnosticsRun'];
 export type DnsAggregate = components['schemas']['DnsAggregate'];
 export type DnsPoint = components['schemas']['DnsPoint'];
 export type DnsRate = components['schemas']['DnsRate'];
 export type EffectiveSettings = components['schemas']['EffectiveSettings'];
 export type EnrollmentBody = components['schemas']['EnrollmentBody'];
 export type EnrollmentRequestBody = components['schemas']['EnrollmentRequestBody'];
+export type Finding = components['schemas']['Finding'];
+export type FindingStatus = components['schemas']['FindingStatus'];
 export type GlobalAnswer = components['schemas']['GlobalAnswer'];
 export type Handover = components['schemas']['Handover'];
 export type Health = components['schemas']['Health'];
 export type HeartbeatAnswerBody = components['schemas']['HeartbeatAnswerBody'];
 export type HeartbeatBody = components['schemas']['HeartbeatBody'];
 export type HeartbeatRow = components['schemas']['HeartbeatRow'];
+export type ImageBody = components['schemas']['ImageBody'];
 export type ImportedBody = components['schemas']['ImportedBody'];
 export type ItemBody = components['schemas']['ItemBody'];
+export type JobBody = components['schemas']['JobBody'];
+export type JobWord = components['schemas']['JobWord'];
 export type LabelledBody = components['schemas']['LabelledBody'];
 export type ListBodyAffectedBody = components['schemas']['ListBody_AffectedBody'];
 export type ListBodyRemovedBody = components['schemas']['ListBody_RemovedBody'];
@@ -1829,13 +2171,16 @@ export type PlanChangeBody = components['schemas']['PlanChangeBody'];
 export type ProbeSettingsBody = components['schemas']['ProbeSettingsBody'];
 export type Problem = components['schemas']['Problem'];
 export type ProtectionWord = components['schemas']['ProtectionWord'];
+export type PushOrder = components['schemas']['PushOrder'];
 export type RabbitmqBody = components['schemas']['RabbitmqBody'];
 export type ReasonBody = components['schemas']['ReasonBody'];
 export type Renewal = components['schemas']['Renewal'];
+export type ResendBody = components['schemas']['ResendBody'];
 export type ResourceChangeBody = components['schemas']['ResourceChangeBody'];
 export type ResourceRow = components['schemas']['ResourceRow'];
 export type RightsBody = components['schemas']['RightsBody'];
 export type RightsChange = components['schemas']['RightsChange'];
+export type RunState = components['schemas']['RunState'];
 export type ServerChange = components['schemas']['ServerChange'];
 export type ServerDetail = components['schemas']['ServerDetail'];
 export type ServerEntry = components['schemas']['ServerEntry'];
@@ -1849,7 +2194,10 @@ export type SourceKind = components['schemas']['SourceKind'];
 export type SpoolBody = components['schemas']['SpoolBody'];
 export type SqlStatement = components['schemas']['SqlStatement'];
 export type StageWord = components['schemas']['StageWord'];
+export type Started = components['schemas']['Started'];
 export type StateWord = components['schemas']['StateWord'];
+export type StepBody = components['schemas']['StepBody'];
+export type StepWord = components['schemas']['StepWord'];
 export type SystemBucket = components['schemas']['SystemBucket'];
 export type SystemMetric = components['schemas']['SystemMetric'];
 export type SystemPoint = components['schemas']['SystemPoint'];

@@ -11,6 +11,7 @@ const DEFAULTS = {
   communication: "http",
   api_timeout_ms: 300,
   dns_monitoring: true,
+  dns_served: true,
   dns_interval_s: 60,
   system_monitoring: true,
   system_interval_s: 5,

@@ -67,7 +67,7 @@ const FIELDS: Record<Step, readonly string[]> = {
     "credential",
   ],
   monitoring: [
-    ...["dns_monitoring", "dns_interval_s", "system_monitoring", "system_interval_s"],
+    ...["dns_monitoring", "dns_interval_s", "dns_served", "system_monitoring", "system_interval_s"],
     ...["raw_retention_minutes", "aggregated_retention_days", "overlapping_probes"],
   ],
   services: ["services"],
@@ -75,7 +75,7 @@ const FIELDS: Record<Step, readonly string[]> = {
 };
 
 const MONITORING: readonly SettingName[] = [
-  ...(["dns_monitoring", "dns_interval_s", "system_monitoring", "system_interval_s"] as const),
+  ...(["dns_monitoring", "dns_interval_s", "dns_served", "system_monitoring", "system_interval_s"] as const),
   ...(["raw_retention_minutes", "aggregated_retention_days"] as const),
 ];
 

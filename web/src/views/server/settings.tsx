@@ -43,7 +43,7 @@ onUserLeft(() => {
 
 const COMMUNICATION: readonly SettingName[] = ["communication", "api_url", "verify_ca"];
 const MONITORING: readonly SettingName[] = [
-  ...(["dns_monitoring", "dns_interval_s", "system_monitoring", "system_interval_s"] as const),
+  ...(["dns_monitoring", "dns_interval_s", "dns_served", "system_monitoring", "system_interval_s"] as const),
   ...(["raw_retention_minutes", "aggregated_retention_days"] as const),
 ];
 const ADVANCED: readonly SettingName[] = ["api_timeout_ms", "overlapping_probes"];

@@ -104,6 +104,13 @@ export const GROUPS: readonly Group[] = [
         standard: 60,
       },
       {
+        name: "dns_served",
+        title: "Count what was served",
+        help: "Which records responses used: through aliases and wildcards, in referrals, and as glue.",
+        kind: { is: "flag" },
+        standard: true,
+      },
+      {
         name: "system_monitoring",
         title: "Measure the system",
         help: "CPU, memory, disks, network and connections of each server.",
