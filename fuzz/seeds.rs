@@ -74,6 +74,7 @@ impl Seeds {
             interval_s: 60,
             scope: scope(),
             budget: Budget::of_agent(64 << 20, 0),
+            served: true,
             source: Source::Replay(zonepulse_probe::times::Possible::ANY),
         });
         let mut together = Vec::new();

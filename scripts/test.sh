@@ -14,7 +14,7 @@ log=
 trap '[ -z "$log" ] || rm -f "$log"' EXIT
 
 need_to_build
-need_without_services 'to test' rabbitmq-server knot knot-dnsutils knot-dnssecutils knot-module-dnstap nsd bind9 bind9-utils bind9-dnsutils ldnsutils dnsperf tcpdump e2fsprogs kea-dhcp4-server kea-dhcp6-server chromium curl openssh-server busybox
+need_without_services 'to test' rabbitmq-server knot knot-dnsutils knot-dnssecutils knot-module-dnstap nsd bind9 bind9-utils bind9-dnsutils ldnsutils dnsperf tcpdump e2fsprogs kea-dhcp4-server kea-dhcp6-server chromium curl openssh-server busybox age
 need_node 'to test the page' || say 'Skipping the tests of the page.'
 scripts/rabbitmq-4.sh || say 'Skipping the tests with RabbitMQ 4.'
 

@@ -1,1 +1,0 @@
-import{A as a,d as o,e as u,f as i,x as f}from"./chunk-XMVK7KES.js";var n=new Map;a(()=>n.clear());function p(e,r){let t=f.peek();t.is==="out"&&t.expired?n.set(e,r):n.delete(e)}var T=e=>n.get(e);function g(e,r){let[t,c]=o(()=>T(e)??r),s=i(t);return s.current=t,u(()=>(n.delete(e),()=>p(e,s.current)),[e]),[t,c]}export{g as a};
