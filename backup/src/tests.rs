@@ -117,20 +117,25 @@ impl World {
         self.files.path().join("index.json")
     }
 
-    fn attempt(&self, time: u64, recipients: &[Recipient], changes: i64) -> Result<Made, Error> {
-        let index = self.index();
-        let job = Job {
-            id: format!("backup-{time:04}"),
-            time_ms: time * 86_400_000,
+    fn job<'a>(&'a self, id: &str, time_ms: u64, recipients: &'a [Recipient], index: &'a Path) -> Job<'a> {
+        Job {
+            id: id.to_owned(),
+            time_ms,
             store: &self.store,
             store_format: 4,
             program_version: "0.1.0",
             recipients,
-            min_free_bytes: 1000,
+            min_free_bytes: 0,
             retention: self.retention,
             verify_all: false,
-            index: &index,
-        };
+            index,
+        }
+    }
+
+    fn attempt(&self, time: u64, recipients: &[Recipient], changes: i64) -> Result<Made, Error> {
+        let index = self.index();
+        let job = self.job(&format!("backup-{time:04}"), time * 86_400_000, recipients, &index);
+        let job = Job { min_free_bytes: 1000, ..job };
         job.run(&self.target(changes), &self.sources(), &Control::default())
     }
 
@@ -280,18 +285,7 @@ fn a_damaged_object_is_not_used_again_once_it_is_found() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&object, bytes).unwrap();
     let (index, recipients) = (world.index(), [world.identity.recipient()]);
-    let job = |time: u64| Job {
-        id: format!("backup-{time:04}"),
-        time_ms: time,
-        store: &world.store,
-        store_format: 4,
-        program_version: "0.1.0",
-        recipients: &recipients,
-        min_free_bytes: 0,
-        retention: world.retention,
-        verify_all: true,
-        index: &index,
-    };
+    let job = |time: u64| Job { verify_all: true, ..world.job(&format!("backup-{time:04}"), time, &recipients, &index) };
     let run = |time| job(time).run(&world.target(i64::MAX), &world.sources(), &Control::default());
     let said = run(2).unwrap_err().to_string();
     assert!(said.contains("is damaged: its SHA-256 is"), "{said}");
@@ -372,18 +366,7 @@ fn a_directory_that_is_not_there_is_not_made() {
 fn a_file_that_is_gone_is_named() {
     let world = World::new();
     let (index, recipients) = (world.index(), [world.identity.recipient()]);
-    let job = Job {
-        id: "a".to_owned(),
-        time_ms: 1,
-        store: &world.store,
-        store_format: 4,
-        program_version: "0.1.0",
-        recipients: &recipients,
-        min_free_bytes: 0,
-        retention: world.retention,
-        verify_all: false,
-        index: &index,
-    };
+    let job = world.job("a", 1, &recipients, &index);
     let gone = Source { path: "store/1.sst".to_owned(), file: "/nowhere/1.sst".into(), is_immutable: true };
     let error = job.run(&world.target(i64::MAX), &[gone], &Control::default()).unwrap_err();
     assert!(
@@ -398,18 +381,7 @@ fn what_is_stopped_leaves_earlier_backups_and_says_why() {
     world.back_up(1);
     world.write("2.sst", &"two".repeat(100_000));
     let (index, recipients, reads) = (world.index(), [world.identity.recipient()], AtomicI64::new(6));
-    let job = Job {
-        id: "backup-0002".to_owned(),
-        time_ms: 2,
-        store: &world.store,
-        store_format: 4,
-        program_version: "0.1.0",
-        recipients: &recipients,
-        min_free_bytes: 0,
-        retention: world.retention,
-        verify_all: false,
-        index: &index,
-    };
+    let job = world.job("backup-0002", 2, &recipients, &index);
     let control = Control::new(move || (reads.fetch_sub(1, Ordering::Relaxed) <= 0).then(|| "the disk fills up".to_owned()));
     let said = job.run(&world.target(i64::MAX), &world.sources(), &control).unwrap_err().to_string();
     assert_eq!(said, "the disk fills up");
