@@ -14,7 +14,7 @@ pub(super) struct Node {
     /// The version that a bundle has installed, if one has.
     pub version: Option<String>,
     /// Where that is.
-    pub library: String,
+    pub program_directory: String,
     /// Free space for temporary files, KiB.
     pub free_temporary_kib: u64,
     /// Free space where the program is installed, KiB.
@@ -86,7 +86,7 @@ pub(super) fn read(printed: &str) -> Node {
             }
             "tar" => node.has_tar = true,
             "sudo" => node.has_sudo = true,
-            "library" => node.library = value.to_owned(),
+            "library" => node.program_directory = value.to_owned(),
             "enrolled" => node.is_enrolled = true,
             "version" => node.version = value.split_whitespace().nth(1).map(str::to_owned),
             "temporary" => node.free_temporary_kib = free(),
@@ -118,7 +118,10 @@ impl Node {
             }
         }
         if order.kind == super::Kind::Update && self.version.is_none() {
-            return Some(format!("no probe of a bundle is installed in {}: install it, or update its package", self.library));
+            return Some(format!(
+                "no probe of a bundle is installed in {}: install it, or update its package",
+                self.program_directory
+            ));
         }
         if self.reaches_central == Some(false) && !self.is_enrolled {
             let url = url.unwrap_or("the central");
@@ -159,7 +162,7 @@ pub(super) fn installing(order: &Order, directory: &str) -> String {
 
 /// Returns to the version before.
 pub(super) fn rolling_back(order: &Order, node: &Node) -> String {
-    format!("{}sh {} --rollback\n", as_root(order), quoted(&format!("{}/install.sh", node.library)))
+    format!("{}sh {} --rollback\n", as_root(order), quoted(&format!("{}/install.sh", node.program_directory)))
 }
 
 #[cfg(test)]
@@ -194,7 +197,7 @@ mod tests {
             let output = Command::new(shell).arg("-c").arg(checking(&order, Some("http://127.0.0.1:1"))).output();
             let Ok(output) = output else { continue };
             let node = read(&String::from_utf8(output.stdout).unwrap());
-            assert_eq!(node.library, "/nowhere/it's/lib");
+            assert_eq!(node.program_directory, "/nowhere/it's/lib");
             assert!(["x86_64", "aarch64"].contains(&node.architecture.as_str()) && node.version.is_none(), "{node:?}");
             assert!(node.free_temporary_kib > 0 && node.free_program_kib > 0 && node.reaches_central != Some(true), "{node:?}");
         }
