@@ -476,7 +476,7 @@ test_rpm() {
   # In place of the packages of a system with rpm.
   stand_in
   bring "$work"/1/*.rpm
-  in_system rpm -i --nodeps /root/stand-in.rpm
+  in_system rpm -i --nodeps /srv/stand-in.rpm
   guide_yes central-rpm
   is 'the installation says where the password is' says /var/lib/zonepulse/admin-credentials
   is 'the configuration is private' has_state /etc/zonepulse/zonepulse.toml 'root:zonepulse 640'
@@ -533,7 +533,7 @@ stand_in() {
     printf '%%description\nStand-in\n%%files\n'
   } > "$work/stand-in.spec"
   rpmbuild --quiet -bb --define "_topdir $work/rpmbuild" "$work/stand-in.spec"
-  cp "$work"/rpmbuild/RPMS/noarch/*.rpm "$system/root/stand-in.rpm"
+  cp "$work"/rpmbuild/RPMS/noarch/*.rpm "$system/srv/stand-in.rpm"
 }
 
 # image COMMAND...: buildah, with storage of its own.
